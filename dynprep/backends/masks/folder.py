@@ -1,0 +1,92 @@
+"""Masks from files of the user's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dynprep.errors import UserError
+from dynprep.files import sha256
+from dynprep.scene.pictures import listing, unreadable
+from dynprep.scene.source import Source
+from dynprep.stages.inputs import Inputs, match_files
+from dynprep.stages.masks import Mask, Masks
+
+
+@lru_cache(maxsize=8)
+def _digest(folder: Path) -> str:
+    return sha256_of_all(listing(folder))
+
+
+def sha256_of_all(files: list[Path]) -> str:
+    """One line a file, name and hash: what identifies a folder's content."""
+    return "\n".join(f"{path.name} {sha256(path)}" for path in files)
+
+
+@dataclass
+class FolderMasks(Masks[Mask]):
+    """Image files, one a frame; values above ``threshold`` are object (palettes by index)."""
+
+    path: str | None
+    threshold: int
+    missing: Literal["fail", "empty"]
+
+    def needs(self) -> tuple[str, ...]:
+        return ("images",)
+
+    def options(self) -> dict[str, Any]:
+        return {"threshold": self.threshold, "missing": self.missing}
+
+    def folder(self, source: Source) -> Path:
+        """The scene's folder: ``path``, or the folder in it that is called like the scene."""
+        if self.path is None:
+            raise UserError("masks.path is not set; say where the masks are, e.g. masks.path=R/masks")
+        path = Path(self.path).expanduser()
+        inner = path / source.name
+        return inner if inner.is_dir() else path
+
+    def outside(self, source: Source) -> dict[str, str]:
+        return {"masks": _digest(self.folder(source))}
+
+    def check(self, source: Source) -> None:
+        if not listing(self.folder(source)):
+            raise UserError(f"{self.folder(source)}: holds no .png, .jpg or .jpeg; check masks.path")
+
+    def load(self, inputs: Inputs, item: str) -> Mask:
+        folder = self.folder(inputs.source)
+        frames = inputs.frames
+        matched = match_files(frames, listing(folder), "masks", f"masks.path={folder}")
+        absent = [f.name for f in frames.table if matched[f.stem] is None]
+        if absent and self.missing == "fail":
+            raise UserError(
+                f"{folder}: no mask for {len(absent)} of {len(frames)} frames (first "
+                f"{absent[0]}); add them, or take them as empty with masks.missing=empty"
+            )
+        path = matched[item]
+        if path is None:
+            return np.zeros((frames.height, frames.width), bool)
+        try:
+            with Image.open(path) as image:
+                flat = image if image.mode not in ("RGBA", "LA", "CMYK") else image.convert("RGB")
+                values = np.asarray(flat)
+        except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            raise unreadable(path, error) from None
+        mask = values > self.threshold
+        mask = mask.any(-1) if mask.ndim == 3 else mask
+        if mask.shape == (frames.height, frames.width):
+            return mask
+        if mask.shape != (frames.source_height, frames.source_width):
+            raise UserError(
+                f"{path}: {mask.shape[1]}x{mask.shape[0]}, the frame has {frames.source_width}x"
+                f"{frames.source_height}; masks must be of the frame's size"
+            )
+        size = (frames.width, frames.height)
+        return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
+
+    def compute(self, samples: Sequence[Mask]) -> list[Mask]:
+        return list(samples)

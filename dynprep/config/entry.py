@@ -1,0 +1,102 @@
+"""Hydra's entry: composes the configuration, runs a job, says errors in one line."""
+
+import difflib
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dynprep.errors import UserError
+
+CONF = str(Path(__file__).resolve().parents[2] / "conf")
+
+
+@hydra.main(version_base="1.3", config_path=CONF, config_name="config")
+def _job(composed: DictConfig) -> None:
+    # imported here, so that --help and mistyped options answer at once
+    from dynprep.app import run
+
+    job = HydraConfig.get()
+    plain = OmegaConf.to_container(composed, resolve=True)
+    assert isinstance(plain, dict)
+    choices = {str(k): str(v) for k, v in job.runtime.choices.items()}
+    config: dict[str, Any] = {str(k): v for k, v in plain.items()}
+    run(config, choices, Path(job.runtime.output_dir))
+
+
+def start() -> int:
+    """Run the command line; returns the exit status."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
+    try:
+        _job()
+    except UserError as error:
+        return _fail(str(error))
+    except MissingConfigException as error:
+        return _fail(_missing(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        return _fail(_option(str(error)))
+    except KeyboardInterrupt:
+        return _fail("stopped; run the same command again to go on where it stopped")
+    return 0
+
+
+def _fail(text: str) -> int:
+    print(f"dynprep: {' '.join(text.split())}", file=sys.stderr)
+    return 1
+
+
+def _missing(error: MissingConfigException) -> str:
+    """'depth=paralax: there is no such option; did you mean parallax?'"""
+    name = str(error.missing_cfg_file or "")
+    group, _, option = name.rpartition("/")
+    known = [str(o) for o in error.options or []]
+    if not known:
+        return str(error)
+    close = difflib.get_close_matches(option, known, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"there is {', '.join(known)}"
+    return f"{group}={option}: no such choice; {hint}"
+
+
+def _option(message: str) -> str:
+    """Hydra's message about an option, with the nearest options that exist."""
+    head = message.strip().splitlines()[0]
+    quoted = head.split("'")[1] if head.count("'") >= 2 else ""
+    name = quoted.split("=")[0].lstrip("+~")
+    if not name:
+        return head
+    known = known_options()
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    hint = f"did you mean {' or '.join(close)}?" if close else "see python run.py --help"
+    return f"{name}: no such option; {hint}"
+
+
+def known_options() -> list[str]:
+    """Every option and group that some choice of groups has, by dotted name, from ``conf/``."""
+    found: set[str] = set()
+    for path in sorted(Path(CONF).rglob("*.yaml")):
+        inner = path.relative_to(CONF).parts
+        if inner[0] in ("hydra", "experiment"):
+            continue
+        node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
+        group = inner[0] if len(inner) > 1 else ""
+        if group:
+            found.add(group)
+        _collect(node, group, found)
+    return sorted(found)
+
+
+def _collect(node: Any, above: str, found: set[str]) -> None:
+    if not isinstance(node, dict):
+        return
+    for key, value in node.items():
+        if str(key) in ("defaults", "_target_", "hydra"):
+            continue
+        name = f"{above}.{key}" if above else str(key)
+        found.add(name)
+        _collect(value, name, found)

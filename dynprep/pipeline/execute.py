@@ -1,0 +1,155 @@
+"""Runs what a plan lacks, stage by stage over all scenes."""
+
+import errno
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from filelock import Timeout
+
+from dynprep import __version__
+from dynprep.errors import UserError
+from dynprep.files import free_bytes, human_bytes
+from dynprep.pipeline.plan import Plan, ScenePlan
+from dynprep.pipeline.trainer import TrainerOptions
+from dynprep.stages.inputs import Frames
+
+# packages whose version may change a result's bytes
+_PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "av", "pillow", "lightning")
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass
+class StageRun:
+    """How a stage went: items made now and found, seconds, where it ran, notes to the user."""
+
+    name: str
+    backend: str
+    made: int = 0
+    found: int = 0
+    seconds: float = 0.0
+    device: str = ""
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Items a second."""
+        return self.made / self.seconds if self.seconds > 0 else 0.0
+
+
+# how the terminal follows a stage: (stage name, items to do) -> context that gives advance(count)
+Watch = Callable[[str, int], Any]
+Say = Callable[[str], None]
+
+
+def versions() -> dict[str, str]:
+    """Versions of dynprep, Python and the packages that results depend on."""
+    found = {"dynprep": __version__, "python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
+
+
+def disk_need(plan: Plan) -> int:
+    """Bytes that the run will write to the store, at most."""
+    need = 0
+    for name, stage in plan.stages.items():
+        for scene in plan.scenes:
+            items = stage.items(scene.frames)
+            share = len(plan.todo(name, scene)) / max(len(items), 1)
+            need += round(stage.disk_bytes(scene.frames) * share)
+    return need
+
+
+def check_disk(plan: Plan) -> int:
+    """The bytes needed; UserError where the store's disk has less."""
+    need = disk_need(plan)
+    free = free_bytes(plan.store.root)
+    if need > free:
+        raise UserError(
+            f"store_dir={plan.store.root}: about {human_bytes(need)} are needed, "
+            f"{human_bytes(free)} are free; free space, raise flow.rate, or choose another store_dir"
+        )
+    return need
+
+
+@contextmanager
+def plain_errors(plan: Plan) -> Iterator[None]:
+    """A full or read-only disk said in one line."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise UserError(
+                f"{plan.store.root}: the disk is full ({human_bytes(free_bytes(plan.store.root))} "
+                "free); free space or choose another store_dir and run again: finished items are kept"
+            ) from None
+        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise UserError(
+                f"{error.filename or plan.store.root}: cannot be written ({error.strerror}); choose "
+                "another store_dir"
+            ) from None
+        raise
+
+
+def run_stage(
+    plan: Plan, name: str, options: TrainerOptions, batch_size: int | None, watch: Watch, say: Say
+) -> StageRun:
+    """Make what the store lacks of one stage, for all scenes.
+
+    Where another process is making the same result, waits for it and takes it.
+    """
+    from dynprep.pipeline.predict import Task, predict
+
+    stage = plan.stages[name]
+    run = StageRun(name, type(stage).__name__)
+    started = time.perf_counter()
+    with plain_errors(plan), ExitStack() as held:
+        tasks: list[Task] = []
+        open_scenes: list[ScenePlan] = []
+        # one order for all processes, so that no two wait for each other
+        for scene in sorted(plan.scenes, key=lambda s: s.results[name].key):
+            result = scene.results[name]
+            if any(other.results[name].key == result.key for other in open_scenes):
+                continue
+            if not plan.complete(name, scene):
+                lock = plan.store.lock(result)
+                try:
+                    held.enter_context(lock.acquire(timeout=0))
+                except Timeout:
+                    say(f"{name} of {scene.name}: another process is making it, waiting")
+                    held.enter_context(lock.acquire())
+            if plan.complete(name, scene):
+                run.found += len(result.items())
+                continue
+            sound = result.sound(plan.verify)
+            items = [i for i in stage.items(scene.frames) if i not in sound]
+            result.begin({k: v for k, v in sound.items() if k in stage.items(scene.frames)})
+            run.found += len(stage.items(scene.frames)) - len(items)
+            tasks += [Task(scene.inputs(), result, item) for item in items]
+            open_scenes.append(scene)
+        if tasks:
+            with watch(name, len(tasks)) as advance:
+                predict(stage, tasks, options, batch_size, advance)
+            run.device = options.resolve(len(tasks))["accelerator"]
+        run.made = len(tasks)
+        run.seconds = time.perf_counter() - started
+        for scene in open_scenes:
+            facts = {"versions": versions(), "device": run.device, "seconds": run.seconds}
+            scene.results[name].close(stage.items(scene.frames), facts)
+        for scene in plan.scenes:
+            for item in scene.results[name].items().values():
+                run.notes += [n for n in item.notes if n not in run.notes]
+    return run
+
+
+def settle_frames(scene: ScenePlan) -> None:
+    """Replace the estimate from headers by the frames that ``images`` really holds."""
+    scene.frames = Frames.of(scene.results["images"])

@@ -1,0 +1,196 @@
+"""A stage run by Lightning's predict loop: reading, computing and writing overlap."""
+
+import logging
+import re
+import warnings
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import BasePredictionWriter, Callback
+from torch.utils.data import DataLoader, Dataset
+
+from dynprep.errors import UserError
+from dynprep.pipeline.trainer import TrainerOptions, cores, one_thread_an_image
+from dynprep.stages.base import Stage
+from dynprep.stages.inputs import Inputs
+from dynprep.store import Result
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Task:
+    """One item of one scene, and the result that it belongs to."""
+
+    inputs: Inputs
+    result: Result
+    item: str
+
+
+@dataclass(frozen=True)
+class _Failed:
+    """A user's error on its way from a reader process, whose tracebacks torch would add."""
+
+    message: str
+
+
+def _start_reader(_: int) -> None:
+    torch.set_num_threads(1)
+
+
+class _Items(Dataset[tuple[int, Any]]):
+    def __init__(self, stage: Stage[Any, Any], tasks: Sequence[Task]) -> None:
+        self.stage, self.tasks = stage, tasks
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def __getitem__(self, index: int) -> tuple[int, Any]:
+        task = self.tasks[index]
+        try:
+            return index, self.stage.load(task.inputs, task.item)
+        except UserError as error:
+            return index, _Failed(str(error))
+
+
+def _as_list(batch: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
+    return batch
+
+
+class StageModule(L.LightningModule):
+    """Computes batches of a stage's samples."""
+
+    def __init__(self, stage: Stage[Any, Any]) -> None:
+        super().__init__()
+        self.stage = stage
+
+    def setup(self, stage: str) -> None:
+        one_thread_an_image()
+        if self.trainer.world_size > 1:
+            torch.set_num_threads(max(1, cores() // self.trainer.world_size))
+        self.stage.setup(self.device)
+
+    def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
+        return batch  # samples are the stage's own; it moves what its network needs
+
+    def predict_step(self, batch: list[tuple[int, Any]], batch_idx: int) -> list[tuple[int, Any]]:
+        for _, sample in batch:
+            if isinstance(sample, _Failed):
+                raise UserError(sample.message)
+        outputs = self.stage.compute([sample for _, sample in batch])
+        return [(index, output) for (index, _), output in zip(batch, outputs, strict=True)]
+
+
+class StoreWriter(BasePredictionWriter):
+    """Puts every item into the store from the rank that made it, in threads."""
+
+    def __init__(self, stage: Stage[Any, Any], tasks: Sequence[Task], threads: int) -> None:
+        super().__init__(write_interval="batch")
+        self.stage, self.tasks, self.threads = stage, tasks, threads
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: deque[Future[None]] = deque()
+
+    def write_on_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        prediction: Any,
+        batch_indices: Sequence[int] | None,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int,
+    ) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(self.threads)
+        for index, output in prediction:
+            self._waiting.append(self._pool.submit(self._write, self.tasks[index], output))
+        # at most two items a thread wait, so that memory does not grow when disks are slow
+        while len(self._waiting) > 2 * self.threads:
+            self._waiting.popleft().result()
+
+    def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        while self._waiting:
+            self._waiting.popleft().result()
+        self._close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def _write(self, task: Task, output: Any) -> None:
+        writer = task.result.writer(task.item)
+        self.stage.write(writer, task.inputs, task.item, output)
+        task.result.add(writer)
+
+
+class _Progress(Callback):
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+
+    def on_predict_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, *_: Any
+    ) -> None:
+        if trainer.is_global_zero:
+            self.advance(len(batch) * trainer.world_size)
+
+
+def predict(
+    stage: Stage[Any, Any],
+    tasks: Sequence[Task],
+    options: TrainerOptions,
+    batch_size: int | None,
+    advance: Advance,
+) -> None:
+    """Run ``stage`` over ``tasks``; returns when all are written and indexed.
+
+    Raises UserError for a user's error in any process. What another process failed to write is
+    found by ``Result.close``.
+    """
+    where = options.resolve(len(tasks))
+    threads = max(1, cores() // where["devices"])
+    callbacks: list[Callback] = [StoreWriter(stage, tasks, options.writers)]
+    if where["devices"] == 1:  # the bar lives in this process
+        callbacks.append(_Progress(advance))
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    loader = DataLoader(
+        _Items(stage, tasks),
+        batch_size=batch_size or min(stage.batch(threads), len(tasks)),
+        num_workers=0 if len(tasks) == 1 else min(options.readers, len(tasks)),
+        collate_fn=_as_list,
+        worker_init_fn=_start_reader,
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="lightning")
+        warnings.filterwarnings("ignore", module="torch.utils.data")
+        trainer = L.Trainer(
+            **where,
+            precision=options.precision,
+            logger=False,
+            callbacks=callbacks,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            barebones=False,
+        )
+        try:
+            trainer.predict(StageModule(stage), loader, return_predictions=False)
+        except torch.multiprocessing.ProcessRaisedException as error:
+            raise _from_child(error) from None
+
+
+def _from_child(error: Exception) -> Exception:
+    """The user's error that a child process raised, or the child's own report."""
+    name = f"{UserError.__module__}.{UserError.__qualname__}: "
+    found = re.search(rf"^{re.escape(name)}(.*)", str(error), re.MULTILINE)
+    return UserError(found.group(1)) if found else error

@@ -1,0 +1,72 @@
+"""Where work runs: devices, processes, precision."""
+
+import os
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Accelerator = Literal["auto", "cpu", "gpu", "mps"]
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true"]
+
+_SAFE = ("auto", "ddp_spawn", "ddp_fork")
+
+
+@dataclass
+class TrainerOptions:
+    """Handed to a Lightning Trainer for each stage; ``readers`` and ``writers`` are a process's."""
+
+    accelerator: Accelerator
+    devices: int | Literal["auto"]
+    strategy: str
+    precision: Precision
+    readers: int
+    writers: int
+
+    def __post_init__(self) -> None:
+        if self.strategy not in _SAFE:
+            raise ValueError(
+                f"strategy={self.strategy} is refused: it starts the whole program again in each "
+                "process, which under Hydra writes other folders and in a multirun loses results; "
+                f"use one of {', '.join(_SAFE)}"
+            )
+        if isinstance(self.devices, int) and self.devices < 1:
+            raise ValueError(f"devices is {self.devices}; it must be 1 or more, or auto")
+        if self.readers < 0 or self.writers < 1:
+            raise ValueError("readers must be 0 or more, writers 1 or more")
+        if self.strategy == "ddp_fork" and self.accelerator == "gpu":
+            raise ValueError(
+                "strategy=ddp_fork cannot be used on GPUs (CUDA does not survive a fork); use "
+                "ddp_spawn"
+            )
+
+    def resolve(self, items: int) -> dict[str, Any]:
+        """accelerator, devices and strategy for a Trainer that has ``items`` to do."""
+        import torch
+
+        kind: str = self.accelerator
+        if kind == "auto":
+            kind = "gpu" if torch.cuda.is_available() else "cpu"
+            if kind == "cpu" and torch.backends.mps.is_available():
+                kind = "mps"
+        count = self.devices
+        if count == "auto":
+            count = torch.cuda.device_count() if kind == "gpu" else 1
+        count = max(1, min(count, items))  # a rank without items would stop the others
+        strategy = self.strategy
+        if count == 1:
+            strategy = "auto"
+        elif strategy == "auto":
+            strategy = "ddp_spawn" if kind == "gpu" else "ddp_fork"
+        return {"accelerator": kind, "devices": count, "strategy": strategy}
+
+
+def one_thread_an_image() -> None:
+    """Work is parallel over images; OpenCV's own threads would not survive the forks of readers,
+    so this must be called before OpenCV first computes."""
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def cores() -> int:
+    """Processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

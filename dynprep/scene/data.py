@@ -1,0 +1,161 @@
+"""The ``data`` group: what a user points at, as a list of scenes."""
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from dynprep.errors import UserError
+from dynprep.scene import demo, video
+from dynprep.scene.pictures import Background, FramesSource, listing, natural
+from dynprep.scene.source import OnError, Selection, Source
+from dynprep.scene.video import VideoSource
+from dynprep.store import Recipe, Store
+
+# folders whose own name says nothing of the scene: their parent's does
+_PLAIN_NAMES = {"images", "image", "frames", "rgb", "color", "jpegimages", "input", "imgs"}
+
+
+@dataclass
+class Data(ABC):
+    """What all kinds of data have in common. Frames are chosen by start/end, then fps, stride."""
+
+    name: str | None
+    start: int
+    end: int | None
+    stride: int
+    fps: float | None
+    max_frames: int | None
+    on_error: OnError
+    truth: str | None
+
+    def __post_init__(self) -> None:
+        self.selection = Selection(self.start, self.end, self.stride, self.fps, self.max_frames)
+
+    @abstractmethod
+    def sources(self, store: Store) -> list[Source]:
+        """The scenes. Raises UserError where a path does not hold what it should."""
+
+    def _named(self, paths: Sequence[Path], names: Sequence[str]) -> list[str]:
+        if self.name is not None:
+            if len(paths) > 1:
+                raise UserError(f"data.name={self.name} names one scene, data.path {len(paths)}; leave it out")
+            return [self.name]
+        for k, name in enumerate(names):
+            if name in names[:k]:
+                raise UserError(
+                    f"{paths[k]} and {paths[list(names).index(name)]}: two scenes would be called "
+                    f"'{name}'; rename one or run them apart with data.name"
+                )
+        return list(names)
+
+    def _truth(self, own: Path | None = None) -> Path | None:
+        return own if self.truth is None else Path(self.truth)
+
+
+@dataclass
+class DemoData(Data):
+    """A rendered clip with known depth, flow, masks and camera, read back like any video."""
+
+    count: int
+    height: int
+    width: int
+    focal: float
+    sensor_noise: float
+    sensor_range: float
+    sensor_holes: float
+    seed: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.height % 2 or self.width % 2 or min(self.height, self.width) < 64:
+            raise ValueError("height and width must be even and at least 64: an mp4 needs it")
+        if self.count < 1:
+            raise ValueError(f"count is {self.count}; it must be 1 or more")
+
+    def sources(self, store: Store) -> list[Source]:
+        options = {f.name: getattr(self, f.name) for f in fields(demo.DemoOptions)}
+        result = store.result(Recipe("demo", demo.VERSION, "dynprep.scene.demo", options))
+        with store.lock(result):
+            if result.seal() is None or not result.sound(verify=False):
+                result.begin({})
+                writer = result.writer("clip")
+                demo.write_demo(writer, demo.DemoOptions(**options))
+                result.add(writer)
+                result.close(["clip"], {})
+        known = json.loads((result.folder / demo.TRUTH / "truth.json").read_text())["intrinsics"]
+        return [
+            VideoSource(
+                path=result.file(demo.VIDEO),
+                name=self.name or "demo",
+                selection=self.selection,
+                on_error=self.on_error,
+                sensor=result.folder / demo.SENSOR,
+                truth=self._truth(result.folder / demo.TRUTH),
+                camera=dict.fromkeys(range(self.count), known),
+            )
+        ]
+
+
+def _paths(path: str | list[str] | None, example: str) -> list[Path]:
+    if not path:
+        raise UserError(f"data.path is not set; say where the frames are, e.g. data.path={example}")
+    paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str) else path)]
+    for p in paths:
+        if not p.exists():
+            raise UserError(f"{p}: no such file or folder; check data.path")
+    return paths
+
+
+@dataclass
+class VideoData(Data):
+    """One video, several, or a folder of them."""
+
+    path: str | list[str] | None
+
+    def sources(self, store: Store) -> list[Source]:
+        paths: list[Path] = []
+        for path in _paths(self.path, "dog.mp4"):
+            if path.is_dir():
+                inside = listing(path, video.SUFFIXES)
+                if not inside:
+                    raise UserError(f"{path}: holds no video ({', '.join(video.SUFFIXES)}); for image files use data=frames")
+                paths += inside
+            else:
+                paths.append(path)
+        names = self._named(paths, [p.stem for p in paths])
+        return [
+            VideoSource(p, n, self.selection, self.on_error, truth=self._truth())
+            for p, n in zip(paths, names, strict=True)
+        ]
+
+
+@dataclass
+class FramesData(Data):
+    """A folder of image files, several, or a folder of such folders."""
+
+    path: str | list[str] | None
+    background: Background
+    rate: float
+
+    def sources(self, store: Store) -> list[Source]:
+        paths: list[Path] = []
+        for path in _paths(self.path, "my_scene/images"):
+            if path.is_file():
+                raise UserError(f"{path}: is a file, data=frames takes a folder; for a video use data=video")
+            inner = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".") and listing(p)]
+            if listing(path) or not inner:
+                paths.append(path)
+            else:
+                paths += sorted(inner, key=natural)
+        names = [(p.resolve().parent if p.name.lower() in _PLAIN_NAMES else p.resolve()).name for p in paths]
+        return [
+            FramesSource(
+                p, n, self.selection, self.on_error, self.background, self.rate, truth=self._truth()
+            )
+            for p, n in zip(paths, self._named(paths, names), strict=True)
+        ]
+
+

@@ -1,0 +1,162 @@
+"""Image files as upright 8-bit RGB, whatever they hold; folders of frames as scenes."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from dynprep.errors import UserError
+from dynprep.files import sha256
+from dynprep.scene.source import OnError, Probe, RawFrame, Selection, Source, no_frames
+
+SUFFIXES = (".jpg", ".jpeg", ".png")
+Background = Literal["black", "white"]
+
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+_SWAPPED = (5, 6, 7, 8)  # orientations that exchange height and width
+_GREY16 = ("I;16", "I;16B", "I;16L", "I")
+_TO_EIGHT_BITS = 257  # 65535 / 255
+
+
+def natural(path: Path) -> list[tuple[int, int, str]]:
+    """Sort key that puts frame10 after frame9."""
+    parts = re.split(r"(\d+)", path.name.lower())
+    return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p]
+
+
+def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
+    """Visible files of ``folder`` with one of ``suffixes`` (any case) in natural order."""
+    try:
+        paths = [p for p in folder.iterdir() if p.suffix.lower() in suffixes]
+    except FileNotFoundError:
+        raise UserError(f"{folder}: no such folder; check the path") from None
+    except NotADirectoryError:
+        raise UserError(f"{folder}: is a file, a folder is needed; check the path") from None
+    return sorted((p for p in paths if not p.name.startswith(".") and p.is_file()), key=natural)
+
+
+def unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: not a whole image ({error}); replace or remove it")
+
+
+def upright_rgb(image: Image.Image, background: Background) -> NDArray[np.uint8]:
+    """RGB uint8 (H, W, 3): EXIF rotation obeyed, alpha laid over ``background``, 16 bit to 8."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode in _GREY16:
+        grey = np.asarray(image, np.float64) / _TO_EIGHT_BITS
+        return np.repeat(np.rint(np.clip(grey, 0, 255)).astype(np.uint8)[..., None], 3, 2)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        ground = Image.new("RGBA", image.size, background)
+        image = Image.alpha_composite(ground, image)
+    return np.asarray(image.convert("RGB"))
+
+
+def _plain(path: Path, image: Image.Image) -> bool:
+    """Whether the file holds upright 8-bit RGB already, so that it can be used as it is."""
+    if image.mode != "RGB" or image.has_transparency_data:
+        return False
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        return False
+    if image.format == "PNG":
+        with path.open("rb") as file:
+            depth = file.read(25)[24]  # bits a sample, in the header chunk
+        return path.suffix.lower() == ".png" and depth == 8
+    return image.format == "JPEG" and path.suffix.lower() in (".jpg", ".jpeg")
+
+
+@dataclass
+class FramesSource(Source):
+    """A folder of frames."""
+
+    path: Path
+    name: str
+    selection: Selection
+    on_error: OnError
+    background: Background
+    rate: float  # frames a second, for times: image files know none
+    sensor: Path | None = None
+    truth: Path | None = None
+
+    def describe(self) -> str:
+        return str(self.path)
+
+    @cached_property
+    def chosen(self) -> list[tuple[int, Path]]:
+        """Selected frames as (index, file)."""
+        files = listing(self.path)
+        if not files:
+            raise UserError(f"{self.path}: holds no .png, .jpg or .jpeg; check data.path")
+        stems: dict[str, Path] = {}
+        for file in files:
+            other = stems.setdefault(file.stem, file)
+            if other is not file:
+                raise UserError(
+                    f"{self.path}: {other.name} and {file.name} are two frames with one name; "
+                    "remove one of them"
+                )
+        chosen = self.selection.of([k / self.rate for k in range(len(files))])
+        if not chosen:
+            raise no_frames(f"{self.path} ({len(files)} frames)")
+        return [(k, files[k]) for k in chosen]
+
+    def probe(self) -> Probe:
+        sizes: dict[tuple[int, int], Path] = {}
+        for _, path in self.chosen:
+            try:
+                with Image.open(path) as image:
+                    turned = image.getexif().get(_ORIENTATION, 1) in _SWAPPED
+                    height, width = image.size if turned else image.size[::-1]
+            except (UnidentifiedImageError, OSError, SyntaxError) as error:
+                if self.on_error == "skip":
+                    continue
+                raise unreadable(path, error) from None
+            sizes.setdefault((height, width), path)
+        if not sizes:
+            raise UserError(f"{self.path}: none of the frames can be read; check data.path")
+        if len(sizes) > 1:
+            (a, first), (b, second) = list(sizes.items())[:2]
+            raise UserError(
+                f"{self.path}: frames differ in size: {first.name} is {a[1]}x{a[0]}, {second.name} "
+                f"is {b[1]}x{b[0]}; a scene needs one size"
+            )
+        ((height, width),) = sizes
+        return Probe(len(self.chosen), height, width)
+
+    @cached_property
+    def _digest(self) -> str:
+        digest = hashlib.sha256()
+        for index, path in self.chosen:
+            digest.update(f"{index} {path.stem} {sha256(path)}\n".encode())
+        return digest.hexdigest()
+
+    def identity(self) -> dict[str, Any]:
+        return {
+            "sha256": self._digest,
+            "background": self.background,
+            "rate": self.rate,
+            "on_error": self.on_error,
+        }
+
+    def frames(self) -> Iterator[RawFrame]:
+        given = 0
+        for index, path in self.chosen:
+            try:
+                with Image.open(path) as image:
+                    plain = _plain(path, image)
+                    pixels = upright_rgb(image, self.background)
+            except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+                if self.on_error == "skip":
+                    continue
+                raise unreadable(path, error) from None
+            given += 1
+            yield RawFrame(index, index / self.rate, path.stem, pixels, path if plain else None)
+        if not given:
+            raise UserError(f"{self.path}: none of the frames can be read; check data.path")

@@ -1,0 +1,104 @@
+"""Where a scene's frames come from, whatever holds them."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynprep.errors import UserError
+
+OnError = Literal["fail", "skip"]
+
+
+@dataclass(frozen=True)
+class RawFrame:
+    """One frame as its source gives it.
+
+    image: RGB uint8 (H, W, 3), upright. index: its number in the source. time: seconds. name:
+    what the source calls it. file: the file that holds exactly this picture as 8-bit RGB, if any.
+    """
+
+    index: int
+    time: float
+    name: str
+    image: NDArray[np.uint8]
+    file: Path | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What is known without decoding: how many frames were selected, and their size."""
+
+    count: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of a source's frames are used, in this order: start/end, fps, stride, max_frames."""
+
+    start: int
+    end: int | None
+    stride: int
+    fps: float | None
+    max_frames: int | None
+
+    def __post_init__(self) -> None:
+        if self.start < 0:
+            raise ValueError(f"start is {self.start}, but frames count from 0")
+        if self.end is not None and self.end <= self.start:
+            raise ValueError(f"end is {self.end}, not after start={self.start}")
+        if self.stride < 1:
+            raise ValueError(f"stride is {self.stride}; it must be 1 or more")
+        if self.fps is not None and self.fps <= 0:
+            raise ValueError(f"fps is {self.fps}; it must be above 0")
+        if self.max_frames is not None and self.max_frames < 1:
+            raise ValueError(f"max_frames is {self.max_frames}; it must be 1 or more")
+
+    def of(self, times: Sequence[float]) -> list[int]:
+        """Indices of the frames to use, given every frame's time in seconds, ascending."""
+        chosen = list(range(self.start, min(len(times), self.end or len(times))))
+        if self.fps is not None and chosen:
+            stamps = np.asarray(times)[chosen]
+            ticks = np.arange(stamps[0], stamps[-1] + 1e-9, 1 / self.fps)
+            nearest = np.abs(stamps[None] - ticks[:, None]).argmin(1) if len(ticks) else []
+            chosen = [chosen[k] for k in sorted(set(int(n) for n in nearest))]
+        return chosen[:: self.stride][: self.max_frames]
+
+
+class Source(ABC):
+    """One scene's raw material."""
+
+    name: str
+    sensor: Path | None = None  # folder of depth that came with the frames
+    truth: Path | None = None  # folder of what is known to be true, for scores
+
+    @abstractmethod
+    def probe(self) -> Probe:
+        """Count and size, from headers alone. Raises UserError for what cannot be read."""
+
+    @abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What decides the frames: hashes of the content, and the options they are read with."""
+
+    @abstractmethod
+    def frames(self) -> Iterator[RawFrame]:
+        """The selected frames in order, one at a time. Raises UserError for what cannot be read."""
+
+    @abstractmethod
+    def describe(self) -> str:
+        """What a person would call it: a path."""
+
+    def intrinsics(self) -> dict[int, list[float]] | None:
+        """[fx, fy, cx, cy] in source pixels by source frame index, where the source knows them."""
+        return None
+
+
+def no_frames(where: str) -> UserError:
+    """The error for a selection that leaves nothing."""
+    return UserError(f"{where}: no frames are left by start, end, stride and fps; widen them")

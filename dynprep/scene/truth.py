@@ -1,0 +1,99 @@
+"""What is known to be true of a scene: depth, masks, and where points really go."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dynprep.errors import UserError
+from dynprep.scene.pictures import listing
+from dynprep.vision.sampling import inside
+
+Array = NDArray[np.float64]
+
+# a point counts as hidden when something is this share nearer than it
+_DEPTH_TOLERANCE = 0.02
+
+
+class Truth:
+    """A folder with any of ``depth/`` (.npy, metres), ``masks/`` or ``labels/`` (PNG, not 0 is
+    object) and ``truth.json`` (intrinsics and poses, as the demo writes them), by source frame."""
+
+    def __init__(self, folder: Path) -> None:
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; check data.truth")
+        self.folder = folder
+
+    @cached_property
+    def depths(self) -> list[Path]:
+        return listing(self.folder / "depth", (".npy",)) if (self.folder / "depth").is_dir() else []
+
+    @cached_property
+    def labels(self) -> list[Path]:
+        for name in ("labels", "masks"):
+            if (self.folder / name).is_dir():
+                return listing(self.folder / name, (".png",))
+        return []
+
+    @cached_property
+    def poses(self) -> dict[str, Array] | None:
+        """camera_to_world (T, 4, 4), body_to_world (B, T, 4, 4), intrinsics (4,)."""
+        path = self.folder / "truth.json"
+        if not path.is_file():
+            return None
+        raw = json.loads(path.read_text())
+        bodies = [raw["body_to_world"][str(k)] for k in range(len(raw["body_to_world"]))]
+        return {
+            "camera_to_world": np.asarray(raw["camera_to_world"]),
+            "body_to_world": np.asarray(bodies),
+            "intrinsics": np.asarray(raw["intrinsics"]),
+        }
+
+    def depth(self, frame: int) -> NDArray[np.float32]:
+        """Depth (H, W) in metres of source frame ``frame``."""
+        return np.load(self.depths[frame], allow_pickle=False)
+
+    def label(self, frame: int) -> NDArray[np.uint8]:
+        """Labels (H, W) of source frame ``frame``; 0 is background."""
+        with Image.open(self.labels[frame]) as image:
+            return np.asarray(image)
+
+    def follow(self, query: int, target: int, points: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """Where whole pixels ``points`` (N, 2) of frame ``query`` truly are in ``target``.
+
+        Returns x, y (N, 2) in pixels and whether each is seen there (N,).
+        """
+        poses = self.poses
+        assert poses is not None
+        k = poses["intrinsics"]
+        x, y = points.astype(int).T
+        z = self.depth(query)[y, x].astype(np.float64)
+        body = self.label(query)[y, x]
+        seen = np.concatenate(
+            [(points - k[2:]) / k[:2] * z[:, None], z[:, None], np.ones((len(points), 1))], 1
+        )
+        cameras, bodies = poses["camera_to_world"], poses["body_to_world"]
+        moved = np.zeros_like(seen)
+        for b in range(len(bodies)):
+            move = np.linalg.inv(cameras[target]) @ bodies[b, target]
+            move = move @ np.linalg.inv(bodies[b, query]) @ cameras[query]
+            moved[body == b] = seen[body == b] @ move.T
+        there = moved[:, :2] / moved[:, 2:3] * k[:2] + k[2:]
+        depth = self.depth(target)
+        height, width = depth.shape
+        column = np.clip(np.rint(there[:, 0]), 0, width - 1).astype(int)
+        row = np.clip(np.rint(there[:, 1]), 0, height - 1).astype(int)
+        surface = depth[row, column]
+        visible = inside(there, height, width) & (moved[:, 2] > 0)
+        return there, visible & (moved[:, 2] <= surface * (1 + _DEPTH_TOLERANCE))
+
+    def flow(self, query: int, target: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Dense forward flow (H, W, 2) in pixels and occlusion (H, W) for any pair of frames."""
+        height, width = self.depth(query).shape
+        grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
+        there, visible = self.follow(query, target, grid.astype(np.float64))
+        flow = (there - grid).reshape(height, width, 2).astype(np.float32)
+        return flow, ~visible.reshape(height, width)

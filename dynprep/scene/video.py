@@ -1,0 +1,140 @@
+"""Videos, decoded one frame at a time with PyAV."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynprep.errors import UserError
+from dynprep.files import sha256
+from dynprep.scene.source import OnError, Probe, RawFrame, Selection, Source, no_frames
+
+SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg")
+
+
+def _open(path: Path) -> Any:
+    import av
+
+    try:
+        container = av.open(str(path))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; check data.path") from None
+    except (av.FFmpegError, OSError) as error:
+        raise UserError(
+            f"{path}: not a video that can be read ({error.strerror}); is the file whole?"
+        ) from None
+    if not container.streams.video:
+        container.close()
+        raise UserError(f"{path}: holds no video stream; choose another file")
+    container.streams.video[0].thread_type = "AUTO"
+    return container
+
+
+@dataclass
+class VideoSource(Source):
+    """One video file. Rotation metadata is obeyed; times are the frames' own."""
+
+    path: Path
+    name: str
+    selection: Selection
+    on_error: OnError
+    sensor: Path | None = None
+    truth: Path | None = None
+    camera: dict[int, list[float]] | None = field(default=None, repr=False)
+
+    def describe(self) -> str:
+        return str(self.path)
+
+    def intrinsics(self) -> dict[int, list[float]] | None:
+        return self.camera
+
+    @cached_property
+    def times(self) -> list[float]:
+        """Presentation times in seconds of all frames, from packet headers alone."""
+        import av
+
+        stamps: list[float] = []
+        damage = ""
+        with _open(self.path) as container:
+            stream = container.streams.video[0]
+            promised = stream.frames
+            try:
+                for packet in container.demux(stream):
+                    if packet.size and packet.pts is not None:
+                        stamps.append(float(packet.pts * packet.time_base))
+                    damage = damage or ("a damaged packet" if packet.is_corrupt else "")
+            except (av.FFmpegError, OSError) as error:
+                damage = f"reading stops with '{error.strerror}'"
+        if promised > len(stamps):
+            damage = f"{promised} frames are announced, {len(stamps)} are there"
+        if damage and self.on_error == "fail":
+            raise UserError(
+                f"{self.path}: the video is cut or damaged ({damage}); repair it, or use the "
+                "frames before the damage with data.on_error=skip"
+            )
+        if not stamps:
+            raise UserError(f"{self.path}: holds no frames; choose another file")
+        return sorted(stamps)
+
+    @cached_property
+    def chosen(self) -> list[int]:
+        chosen = self.selection.of(self.times)
+        if not chosen:
+            raise no_frames(f"{self.path} ({len(self.times)} frames)")
+        return chosen
+
+    def probe(self) -> Probe:
+        chosen = self.chosen
+        for _, _, image in self._decode():
+            return Probe(len(chosen), image.shape[0], image.shape[1])
+        raise UserError(f"{self.path}: no frame can be decoded; choose another file")
+
+    @cached_property
+    def _digest(self) -> str:
+        return sha256(self.path)
+
+    def identity(self) -> dict[str, Any]:
+        return {"sha256": self._digest, "frames": self.chosen, "on_error": self.on_error}
+
+    def _decode(self) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+        """Index, time and upright RGB of every decodable frame."""
+        import av
+
+        with _open(self.path) as container:
+            stream = container.streams.video[0]
+            index = -1
+            try:
+                for index, frame in enumerate(container.decode(stream)):
+                    if getattr(frame, "is_corrupt", False) and self.on_error == "fail":
+                        raise UserError(
+                            f"{self.path}: frame {index} is damaged; repair the video, or use the "
+                            "frames before it with data.on_error=skip"
+                        )
+                    image = frame.to_ndarray(format="rgb24")
+                    yield index, frame.time or 0.0, np.rot90(image, round(frame.rotation / 90))
+            except (av.FFmpegError, OSError) as error:
+                if self.on_error == "fail":
+                    raise UserError(
+                        f"{self.path}: decoding stops after frame {index} ({error.strerror}); "
+                        "repair the video, or use the frames before it with data.on_error=skip"
+                    ) from None
+
+    def frames(self) -> Iterator[RawFrame]:
+        wanted = set(self.chosen)
+        last = max(wanted)
+        given = 0
+        for index, time, image in self._decode():
+            if index in wanted:
+                given += 1
+                yield RawFrame(index, time, str(index), np.ascontiguousarray(image))
+            if index >= last:
+                break
+        if given < len(wanted) and (given == 0 or self.on_error == "fail"):
+            raise UserError(
+                f"{self.path}: {len(wanted)} frames were selected, {given} could be decoded; "
+                "repair the video, or use what there is with data.on_error=skip"
+            )

@@ -1,0 +1,7 @@
+"""Results, kept once: found by what decides their bytes, written item by item, resumed."""
+
+from dynprep.store.recipe import Recipe
+from dynprep.store.result import Item, ItemWriter, Result
+from dynprep.store.store import Store
+
+__all__ = ["Item", "ItemWriter", "Recipe", "Result", "Store"]

@@ -1,0 +1,32 @@
+"""The folder of all results."""
+
+from pathlib import Path
+
+from filelock import FileLock
+
+from dynprep.errors import UserError
+from dynprep.store.recipe import Recipe
+from dynprep.store.result import Result
+
+
+class Store:
+    """Results under ``root``/stage/key. Two processes may share it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"store_dir={self.root}: cannot be made ({error.strerror}); choose another store_dir"
+            ) from None
+
+    def result(self, recipe: Recipe) -> Result:
+        """The result of a recipe, there or not."""
+        return Result(self.root / recipe.stage / recipe.key, recipe)
+
+    def lock(self, result: Result) -> FileLock:
+        """Whoever holds it may write the result; the system frees it when its holder dies."""
+        folder = self.root / "locks"
+        folder.mkdir(exist_ok=True)
+        return FileLock(folder / f"{result.recipe.stage}-{result.key}.lock")

@@ -1,0 +1,110 @@
+"""What a run says in the terminal: what will run, how it goes, what came out."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from dynprep.files import free_bytes, human_bytes
+from dynprep.pipeline.execute import StageRun
+from dynprep.pipeline.plan import Plan
+from dynprep.pipeline.predict import Advance
+
+_PLAIN_WIDTH = 80  # of tables when nobody watches
+
+
+class _Rate(ProgressColumn):
+    """Items a second."""
+
+    def render(self, task: Task) -> Text:
+        return Text(f"{task.speed:.1f}/s" if task.speed else "", style="cyan")
+
+
+class Terminal:
+    """Writes to standard error, so that standard output stays for results of commands."""
+
+    def __init__(self) -> None:
+        watched = sys.stderr.isatty()
+        self.console = Console(stderr=True, width=None if watched else _PLAIN_WIDTH, highlight=False)
+        self.watched = watched
+
+    def say(self, text: str) -> None:
+        """One line."""
+        self.console.print(text, markup=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """One line that must be seen."""
+        self.console.print(Text("! ", style="bold yellow") + Text(text), soft_wrap=not self.watched)
+
+    def plan(self, plan: Plan, backends: dict[str, str], need: int) -> None:
+        """Which stages run, which are there, and how much disk it takes."""
+        count = sum(len(scene.frames) for scene in plan.scenes)
+        first = plan.scenes[0]
+        title = first.name if len(plan.scenes) == 1 else f"{len(plan.scenes)} scenes"
+        size = f"{first.frames.width}x{first.frames.height}"
+        table = Table(title=f"{title}: {count} frames of {size}", title_justify="left", box=None)
+        for name, side in (("stage", "left"), ("backend", "left"), ("items", "right"),
+                           ("there", "right"), ("disk", "right")):
+            table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+        for name, stage in plan.stages.items():
+            items = sum(len(stage.items(scene.frames)) for scene in plan.scenes)
+            todo = sum(len(plan.todo(name, scene)) for scene in plan.scenes)
+            whole = all(plan.complete(name, scene) for scene in plan.scenes)
+            there = "all" if whole else f"{items - todo}" if items > todo else "-"
+            size_on_disk = sum(stage.disk_bytes(scene.frames) for scene in plan.scenes)
+            backend = backends.get(name, type(stage).__name__)
+            disk = "" if whole else f"≤ {human_bytes(size_on_disk)}"
+            table.add_row(name, backend, str(items), there, disk, style="dim" if whole else "")
+        self.console.print(table)
+        free = human_bytes(free_bytes(plan.store.root))
+        self.say(f"needs up to {human_bytes(need)} of disk, {free} are free\n")
+
+    @contextmanager
+    def watch(self, name: str, total: int) -> Iterator[Advance]:
+        """A progress bar for a stage; a line at its end when nobody watches."""
+        if not self.watched:
+            yield lambda count: None
+            return
+        columns = (
+            TextColumn("{task.description:13}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            _Rate(),
+            TimeRemainingColumn(compact=True),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task(name, total=total)
+            yield lambda count: progress.advance(task, count)
+
+    def done(self, run: StageRun) -> None:
+        """One line when a stage has ended and nobody watches a bar."""
+        if run.made and not self.watched:
+            self.say(f"{run.name}: {run.made} items in {run.seconds:.1f} s")
+
+    def close(self, runs: Sequence[StageRun], backends: dict[str, str], folders: Sequence[Path],
+              scores: dict[str, float], report: Path | None) -> None:
+        """The closing table, scores, warnings, and where everything is."""
+        table = Table(box=None, title="done", title_justify="left")
+        for name, side in (("stage", "left"), ("backend", "left"), ("made", "right"),
+                           ("found", "right"), ("time", "right"), ("per second", "right")):
+            table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+        for run in runs:
+            rate = f"{run.rate:.1f}" if run.made else ""
+            table.add_row(run.name, backends.get(run.name, run.backend), str(run.made),
+                          str(run.found), f"{run.seconds:.1f} s", rate)
+        self.console.print(table)
+        for name, value in scores.items():
+            self.say(f"  {name:<40} {value:.4g}")
+        for run in runs:
+            for note in run.notes:
+                self.warn(note)
+        for folder in folders:
+            self.say(f"dataset  {folder}")
+        if report is not None:
+            self.say(f"report   {report}")

@@ -1,0 +1,8 @@
+"""dynprep's command: ``python run.py --help``."""
+
+import sys
+
+from dynprep.config.entry import start
+
+if __name__ == "__main__":
+    sys.exit(start())
