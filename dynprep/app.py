@@ -1,5 +1,8 @@
 """One run: plan, execute, lay out, look."""
 
+import os
+import resource
+import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,12 +10,15 @@ from typing import Any
 
 from dynprep.config.build import Settings, settings
 from dynprep.errors import UserError
-from dynprep.pipeline.execute import StageRun, check_disk, run_stage, settle_frames, versions
-from dynprep.pipeline.plan import Plan, make_plan
+from dynprep.files import write_json
+from dynprep.pipeline.execute import check_disk, plain_errors, run_stage, settle_frames, versions
+from dynprep.pipeline.plan import HELPERS, Plan, ScenePlan, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
+from dynprep.stages.alignment import REPORT
 from dynprep.stages.images import expected
 from dynprep.store import Store
 from dynprep.view.dataset import check_dataset_dir, lay_out
+from dynprep.view.summary import Summary
 from dynprep.view.terminal import Terminal
 
 
@@ -38,27 +44,91 @@ def make(chosen: Settings) -> Plan:
     return plan
 
 
-def run(config: Mapping[str, Any], choices: Mapping[str, str], folder: Path) -> None:
-    """Do what the configuration says. ``folder`` receives the report and media of this run."""
-    started = time.time()
+def run(config: dict[str, Any], choices: Mapping[str, str], folder: Path, sweep: str | None) -> None:
+    """Do what the configuration says. ``folder`` receives the report and media of this run;
+    ``sweep`` names the multirun it is part of.
+
+    Raises UserError for what the user can mend; loggers are told and closed before.
+    """
     one_thread_an_image()
+    started = time.time()
     terminal = Terminal()
     chosen = settings(config, choices)
     plan = make(chosen)
+    if chosen.logger.group is None:
+        chosen.logger.group = sweep
+    name = "+".join(scene.name for scene in plan.scenes)
+    summary = Summary(name, folder, config, chosen.backends, versions())
+    try:
+        with plain_errors(plan):
+            _execute(plan, chosen, terminal, summary, started)
+    except Exception as error:
+        summary.failure = str(error) or type(error).__name__
+        raise
+    finally:
+        summary.seconds = time.time() - started
+        summary.peak_memory = _peak_memory()
+        report = _look(plan, chosen, summary)
+    terminal.close(summary, report)
+
+
+def _execute(
+    plan: Plan, chosen: Settings, terminal: Terminal, summary: Summary, started: float
+) -> None:
     need = check_disk(plan)
     terminal.plan(plan, chosen.backends, need)
-    runs: list[StageRun] = []
     for name in plan.stages:
-        done = run_stage(
-            plan, name, chosen.trainer, chosen.run.batch_size, terminal.watch, terminal.say
-        )
-        runs.append(done)
+        batch = chosen.run.batch_size
+        done = run_stage(plan, name, chosen.trainer, batch, terminal.watch, terminal.say)
+        summary.runs.append(done)
         terminal.done(done)
         if name == "images":
             for scene in plan.scenes:
                 settle_frames(scene)
-    origin = {"folder": str(folder), "started": started, "versions": versions()}
-    folders = [
-        lay_out(chosen.dataset_dir, plan, scene, chosen.layout, origin) for scene in plan.scenes
-    ]
-    terminal.close(runs, chosen.backends, folders, {}, None)
+    origin = {"folder": str(summary.folder), "started": started, "versions": summary.versions}
+    for scene in plan.scenes:
+        summary.datasets.append(lay_out(chosen.dataset_dir, plan, scene, chosen.layout, origin))
+
+
+def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
+    """Scores, media, page and loggers from whatever is whole in the store."""
+    from dynprep.view.loggers import log
+    from dynprep.view.media import make_media
+    from dynprep.view.report import write_report
+    from dynprep.view.scores import score
+
+    for scene in plan.scenes:
+        whole = _whole(plan, scene)
+        if "images" not in whole:
+            continue
+        frames = scene.frames
+        summary.scenes[scene.name] = f"{len(frames)} frames of {frames.width}x{frames.height}"
+        if summary.failure is None:
+            summary.scores[scene.name] = score(scene, [n for n in whole if n not in HELPERS])
+        media = make_media(
+            scene.inputs(), whole, summary.folder / "media", chosen.logger.samples, chosen.logger.points
+        )
+        summary.media.append(media)
+        if "alignment_fit" in whole:
+            summary.alignments[scene.name] = scene.results["alignment_fit"].json(REPORT)
+    write_json(summary.folder / "scores.json", summary.scores)
+    report = write_report(summary) if chosen.logger.report else None
+    log(summary, chosen.logger)
+    return report
+
+
+def _whole(plan: Plan, scene: ScenePlan) -> list[str]:
+    """Stages of this run whose result is whole."""
+    return [n for n in plan.stages if n in scene.results and plan.complete(n, scene)]
+
+
+def _peak_memory() -> int:
+    """Most resident memory of this process plus that of its largest child, in bytes."""
+    unit = 1 if sys.platform == "darwin" else 1024
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(w).ru_maxrss for w in who) * unit
+
+
+def sweep_name(folder: str) -> str:
+    """A multirun's name for groups: its folder's last two parts."""
+    return os.sep.join(Path(folder).parts[-2:])

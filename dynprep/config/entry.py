@@ -8,6 +8,7 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.errors import HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -20,14 +21,15 @@ CONF = str(Path(__file__).resolve().parents[2] / "conf")
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
 def _job(composed: DictConfig) -> None:
     # imported here, so that --help and mistyped options answer at once
-    from dynprep.app import run
+    from dynprep.app import run, sweep_name
 
     job = HydraConfig.get()
     plain = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(plain, dict)
     choices = {str(k): str(v) for k, v in job.runtime.choices.items()}
     config: dict[str, Any] = {str(k): v for k, v in plain.items()}
-    run(config, choices, Path(job.runtime.output_dir))
+    sweep = sweep_name(job.sweep.dir) if job.mode is RunMode.MULTIRUN else None
+    run(config, choices, Path(job.runtime.output_dir), sweep)
 
 
 def start() -> int:

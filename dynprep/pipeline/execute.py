@@ -43,6 +43,7 @@ class StageRun:
 
 # how the terminal follows a stage: (stage name, items to do) -> context that gives advance(count)
 Watch = Callable[[str, int], Any]
+Advance = Callable[[int], None]
 Say = Callable[[str], None]
 
 

@@ -15,12 +15,12 @@ from lightning.pytorch.callbacks import BasePredictionWriter, Callback
 from torch.utils.data import DataLoader, Dataset
 
 from dynprep.errors import UserError
+from dynprep.pipeline.execute import Advance
 from dynprep.pipeline.trainer import TrainerOptions, cores, one_thread_an_image
 from dynprep.stages.base import Stage
 from dynprep.stages.inputs import Inputs
 from dynprep.store import Result
 
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True)

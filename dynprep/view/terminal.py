@@ -1,7 +1,7 @@
 """What a run says in the terminal: what will run, how it goes, what came out."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from dynprep.files import free_bytes, human_bytes
-from dynprep.pipeline.execute import StageRun
+from dynprep.pipeline.execute import Advance, StageRun
 from dynprep.pipeline.plan import Plan
-from dynprep.pipeline.predict import Advance
+from dynprep.view.summary import Summary
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
 
@@ -87,24 +87,26 @@ class Terminal:
         if run.made and not self.watched:
             self.say(f"{run.name}: {run.made} items in {run.seconds:.1f} s")
 
-    def close(self, runs: Sequence[StageRun], backends: dict[str, str], folders: Sequence[Path],
-              scores: dict[str, float], report: Path | None) -> None:
+    def close(self, summary: Summary, report: Path | None) -> None:
         """The closing table, scores, warnings, and where everything is."""
         table = Table(box=None, title="done", title_justify="left")
         for name, side in (("stage", "left"), ("backend", "left"), ("made", "right"),
                            ("found", "right"), ("time", "right"), ("per second", "right")):
             table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
-        for run in runs:
-            rate = f"{run.rate:.1f}" if run.made else ""
-            table.add_row(run.name, backends.get(run.name, run.backend), str(run.made),
-                          str(run.found), f"{run.seconds:.1f} s", rate)
+        for name, backend, made, found, seconds, rate in summary.rows():
+            speed = f"{rate:.1f}" if made else ""
+            table.add_row(name, backend, str(made), str(found), f"{seconds:.1f} s", speed)
         self.console.print(table)
-        for name, value in scores.items():
-            self.say(f"  {name:<40} {value:.4g}")
-        for run in runs:
-            for note in run.notes:
-                self.warn(note)
-        for folder in folders:
+        memory = f"{summary.peak_memory / 1e9:.1f} GB of memory at most"
+        self.say(f"{summary.seconds:.1f} s in all, {memory}\n")
+        if scores := summary.flat_scores():
+            self.say("against the truth")
+            for name, value in scores.items():
+                self.say(f" {name:<44} {value:.4g}")
+            self.say("")
+        for note in summary.notes:
+            self.warn(note)
+        for folder in summary.datasets:
             self.say(f"dataset  {folder}")
         if report is not None:
             self.say(f"report   {report}")

@@ -1,0 +1,110 @@
+"""Pictures, a track video and a point cloud of a run, as files in its folder."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from dynprep.files import whole
+from dynprep.stages.inputs import Inputs
+from dynprep.stages.maps import depth_of
+from dynprep.stages.metric_depth import intrinsics_file
+from dynprep.view.pictures import PICTURES, draw_points, radius_for, start_colours, thinned
+
+_VIDEO_WIDTH = 640  # pixels, at most
+_QUALITY = 88  # of JPEG pictures
+_FPS = 12  # of the track video: slow enough to follow
+
+
+@dataclass
+class SceneMedia:
+    """Files made for one scene: pictures by stage as (stem, path), the track video, the cloud."""
+
+    scene: str
+    pictures: dict[str, list[tuple[str, Path]]] = field(default_factory=dict)
+    video: Path | None = None
+    cloud: NDArray[np.float32] | None = None
+
+
+def sampled(stems: Sequence[str], count: int) -> list[str]:
+    """``count`` evenly spaced stems, first and last included."""
+    at = np.unique(np.linspace(0, len(stems) - 1, min(count, len(stems))).round().astype(int))
+    return [stems[k] for k in at]
+
+
+def make_media(
+    inputs: Inputs, stages: Sequence[str], folder: Path, samples: int, points: int
+) -> SceneMedia:
+    """Write the media of a scene under ``folder``; only stages whose results are whole are given."""
+    media = SceneMedia(inputs.scene)
+    for stage in stages:
+        if stage not in PICTURES or (stage == "flow" and not _has_npy(inputs)):
+            continue
+        for stem in sampled(inputs.frames.stems, samples):
+            path = folder / inputs.scene / stage / f"{stem}.jpg"
+            with whole(path) as temporary:
+                picture = Image.fromarray(PICTURES[stage][1](inputs, stem))
+                picture.save(temporary, "JPEG", quality=_QUALITY)
+            media.pictures.setdefault(stage, []).append((stem, path))
+    if "flow" in stages and _has_npy(inputs):
+        media.video = folder / inputs.scene / "tracks.mp4"
+        track_video(inputs, media.video)
+    if "alignment" in stages and "metric_depth" in stages:
+        middle = inputs.frames.stems[len(inputs.frames) // 2]
+        media.cloud = point_cloud(inputs, middle, points)
+        with whole(folder / inputs.scene / "points.npy") as temporary, temporary.open("wb") as file:
+            np.save(file, media.cloud)
+    return media
+
+
+def _has_npy(inputs: Inputs) -> bool:
+    return "npy" in inputs["flow"].recipe.options["formats"]
+
+
+def track_video(inputs: Inputs, path: Path) -> None:
+    """The middle frame's points through the clip, coloured by where they start."""
+    import av
+
+    frames = inputs.frames
+    query = frames.stems[len(frames) // 2]
+    drawn = thinned(inputs)
+    start = inputs["flow"].array(f"{query}_{query}.npy")[drawn]
+    colours = start_colours(start[:, :2], frames.width, frames.height)
+    scale = min(1.0, _VIDEO_WIDTH / frames.width)
+    # H.264 takes even sides alone
+    width, height = (max(2, round(side * scale / 2) * 2) for side in (frames.width, frames.height))
+    with whole(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=_FPS, options={"crf": "24", "threads": "1"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number, stem in enumerate(frames.stems):
+            picture = (inputs.rgb(stem) * 0.75).astype(np.uint8)
+            there = inputs["flow"].array(f"{query}_{stem}.npy")[drawn]
+            draw_points(picture, there, colours, radius_for(inputs))
+            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+            shown = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            shown.pts, shown.time_base = number, Fraction(1, _FPS)
+            container.mux(stream.encode(shown))
+        container.mux(stream.encode(None))
+
+
+def point_cloud(inputs: Inputs, stem: str, points: int) -> NDArray[np.float32]:
+    """(N, 6) x, y, z in metres in camera space (y up, z towards the viewer) and r, g, b 0..255."""
+    disparity = inputs["alignment"].array(f"{stem}.npy")
+    fx, fy, cx, cy = inputs["metric_depth"].json(intrinsics_file(stem))
+    depth = depth_of(disparity)
+    valid = disparity > 0
+    if valid.any():  # a few absurd depths would hide the rest
+        low, high = np.quantile(depth[valid], [0.01, 0.98])
+        valid &= (depth >= low) & (depth <= high)
+    rows, columns = np.nonzero(valid)
+    step = max(1, len(rows) // points)
+    rows, columns = rows[::step], columns[::step]
+    z = depth[rows, columns]
+    x, y = (columns - cx) / fx * z, (rows - cy) / fy * z
+    colours = inputs.rgb(stem)[rows, columns]
+    return np.concatenate([np.stack([x, -y, -z], 1), colours], 1).astype(np.float32)

@@ -1,0 +1,100 @@
+"""How well a scene's results match what is known to be true."""
+
+import math
+from collections.abc import Iterable, Iterator
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from dynprep.metrics.depth import DepthErrors, Pairs, errors, fit_video
+from dynprep.metrics.masks import jaccard
+from dynprep.metrics.tracks import TapVid
+from dynprep.pipeline.plan import ScenePlan
+from dynprep.scene.truth import Truth
+from dynprep.stages.flow import OCCLUSION
+from dynprep.stages.masks import read_mask
+from dynprep.vision.affine import Affine
+from dynprep.vision.sampling import pixel_grid
+
+_QUERIES = 8  # evenly spaced query frames whose tracks are scored
+_AS_IS = Affine(1.0, 0.0)
+_SEEN = 0.5  # a track's occlusion below this means visible
+
+
+def score(scene: ScenePlan, stages: Iterable[str]) -> dict[str, float]:
+    """Scores by name for those of ``stages`` that there is truth for. Empty without truth."""
+    if scene.source.truth is None:
+        return {}
+    truth = Truth(scene.source.truth)
+    shown = set(stages)
+    last = max(frame.index for frame in scene.frames.table)
+    found: dict[str, float] = {}
+    if len(truth.depths) > last:
+        static = len(truth.labels) > last
+        for stage, fitted in (("depth", True), ("metric_depth", False), ("alignment", False)):
+            if stage in shown:
+                pairs = _depth_pairs(scene, truth, stage, static)
+                fit = fit_video(pairs) if fitted else _AS_IS
+                how = "disparity/video/lsq" if fitted else "depth/none"
+                found |= _named(stage, how + ("/static" if static else ""), errors(pairs, fit))
+    if "masks" in shown and len(truth.labels) > last:
+        found["masks/J"] = float(np.mean(list(_overlaps(scene, truth))))
+    if "flow" in shown and truth.poses is not None and len(truth.depths) > last:
+        found |= {f"flow/{k}": v for k, v in _tracks(scene, truth).items()}
+    return {k: v for k, v in found.items() if not math.isnan(v)}
+
+
+def _named(stage: str, how: str, e: DepthErrors) -> dict[str, float]:
+    return {
+        f"{stage}/absrel/{how}": e.absrel,
+        f"{stage}/rmse/{how}": e.rmse,
+        f"{stage}/delta1/{how}": e.delta1,
+    }
+
+
+def _depth_pairs(scene: ScenePlan, truth: Truth, stage: str, static: bool) -> Pairs:
+    def pairs() -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        for frame in scene.frames.table:
+            true = truth.depth(frame.index).astype(np.float64)
+            valid = np.isfinite(true) & (true > 0)
+            if static:
+                valid &= truth.label(frame.index) == 0
+            values = scene.results[stage].array(f"{frame.stem}.npy").astype(np.float64)
+            if values.shape != true.shape:
+                values = cv2.resize(values, true.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            yield values[valid], 1 / true[valid]
+
+    return pairs
+
+
+def _overlaps(scene: ScenePlan, truth: Truth) -> Iterator[float]:
+    inputs = scene.inputs()
+    for frame in scene.frames.table:
+        true = truth.label(frame.index) > 0
+        mask = read_mask(inputs, frame.stem)
+        if mask.shape != true.shape:
+            size = true.shape[::-1]
+            mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        yield jaccard(mask, true)
+
+
+def _tracks(scene: ScenePlan, truth: Truth) -> dict[str, float]:
+    """Of evenly spaced query frames against all others, at the written points."""
+    frames, flow = scene.frames, scene.results["flow"]
+    if truth.depth(0).shape != (frames.height, frames.width):
+        return {}
+    rate = int(flow.recipe.options["rate"])
+    if "npy" not in flow.recipe.options["formats"]:
+        return {}
+    points = pixel_grid(frames.height, frames.width, rate).reshape(-1, 2).astype(np.float64)
+    total = TapVid()
+    chosen = np.unique(np.linspace(0, len(frames) - 1, _QUERIES).round().astype(int))
+    for query in chosen:
+        for target in frames.table:
+            if int(target.stem) == query:
+                continue
+            tracks = flow.array(f"{frames.stems[query]}_{target.stem}.npy")
+            there, seen = truth.follow(frames.table[query].index, target.index, points)
+            total.add(tracks[:, :2], tracks[:, OCCLUSION] < _SEEN, there, seen, (frames.height, frames.width))
+    return total.result()

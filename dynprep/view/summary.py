@@ -1,0 +1,51 @@
+"""What a run's loggers and its page show, gathered once."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dynprep.pipeline.execute import StageRun
+from dynprep.view.media import SceneMedia
+
+
+@dataclass
+class Summary:
+    """A run's outcome. scores: by scene, then name. alignments: the report by scene. failure: why
+    the run stopped, None if it did not."""
+
+    name: str
+    folder: Path
+    config: dict[str, Any]
+    backends: dict[str, str]
+    versions: dict[str, str]
+    runs: list[StageRun] = field(default_factory=list)
+    scenes: dict[str, str] = field(default_factory=dict)
+    datasets: list[Path] = field(default_factory=list)
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    alignments: dict[str, dict[str, Any]] = field(default_factory=dict)
+    media: list[SceneMedia] = field(default_factory=list)
+    seconds: float = 0.0
+    peak_memory: int = 0
+    failure: str | None = None
+
+    def backend(self, run: StageRun) -> str:
+        """How the user calls what ran."""
+        return self.backends.get(run.name, run.backend)
+
+    @property
+    def notes(self) -> list[str]:
+        """Warnings of all stages, each once."""
+        return list(dict.fromkeys(note for run in self.runs for note in run.notes))
+
+    def flat_scores(self) -> dict[str, float]:
+        """Scores by name, with the scene's in front where there are several."""
+        several = len(self.scores) > 1
+        return {
+            (f"{scene}/{name}" if several else name): value
+            for scene, values in self.scores.items()
+            for name, value in values.items()
+        }
+
+    def rows(self) -> list[tuple[str, str, int, int, float, float]]:
+        """stage, backend, items made, items found, seconds, items a second."""
+        return [(r.name, self.backend(r), r.made, r.found, r.seconds, r.rate) for r in self.runs]
