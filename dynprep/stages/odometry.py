@@ -59,6 +59,7 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
     sigma: float
     iterations: int
     prior: float
+    range_error: float
     range_share: float
     range_margin: float
     seed: int
@@ -143,22 +144,27 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
         frames: Frames,
     ) -> tuple[dict[str, Any], list[str]]:
         """The path, the plausible inverse depths, the noise of static points, and warnings."""
-        off = np.full((len(frames), len(scene.points)), np.nan)
+        off: list[list[Array]] = [[] for _ in range(len(frames))]
         parallax: list[float] = []
+        # own motion shows best over the longest links
+        longest = max(abs(i - j) for i, j in links)
         for (i, j), link in links.items():
             turn, move = bundle.relative(scene, i, j)
-            if abs(i - j) == 1:
-                off[i] = np.fmin(off[i], triangulate(scene.rays, link.seen, turn, move)[2])
+            if 2 * abs(i - j) >= longest:
+                distance = triangulate(scene.rays, link.seen, turn, move)[2]
+                off[i].append(np.where(link.weight > 0, distance, np.inf))
             still = scene.rays @ turn.T
             moved = still + scene.inverse_depth[i][:, None] * move
             shift = moved[:, :2] / moved[:, 2:] - still[:, :2] / still[:, 2:]
             parallax.append(float(np.median(np.linalg.norm(shift, axis=1))))
         z = scene.inverse_depth
         # points that fit the camera's motion and lie in front of it
-        fit = (z > bundle.LEAST_INVERSE_DEPTH * 2) & (np.nan_to_num(off, nan=np.inf) < self.sigma * pixel)
+        nothing = np.full(len(scene.points), np.inf)
+        middle = np.stack([np.median(rows or [nothing], axis=0) for rows in off])
+        fit = (z > bundle.LEAST_INVERSE_DEPTH * 2) & (middle < self.range_error * pixel)
         share = [100 * self.range_share, 100 * (1 - self.range_share)]
         low, high = np.percentile(z[fit] if fit.any() else z, share)
-        nearest, farthest = high * (1 + self.range_margin), low / (1 + 2 * self.range_margin)
+        nearest, farthest = high * (1 + self.range_margin), low / (1 + self.range_margin)
         residuals: list[Array] = []
         for (i, j), link in links.items():
             if abs(i - j) <= 2:
