@@ -56,6 +56,7 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
     reach: int
     cycle_error: float
     kept: float
+    trusted: float
     sigma: float
     iterations: int
     prior: float
@@ -109,8 +110,8 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
             still = {"rotation": np.eye(3)[None], "translation": np.zeros((1, 3))}
             return {**still, "nearest": 1.0, "farthest": 1.0, "noise": 0.0}, []
         pixel = 1 / float(middle[0])
-        rotation, translation, _ = first_path(
-            points, links, count, self.kept, self.sigma * pixel, self.seed
+        rotation, translation = first_path(
+            points, links, count, self.kept, self.trusted, self.sigma * pixel, self.seed
         )
         scene = bundle.Scene(points, rotation, translation, np.ones((count, len(points))))
         self._first_depths(scene, links, self.sigma * pixel)

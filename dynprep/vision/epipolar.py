@@ -73,27 +73,30 @@ def first_path(
     links: dict[tuple[int, int], Link],
     count: int,
     kept: float,
+    trusted: float,
     threshold: float,
     seed: int,
-) -> tuple[Array, Array, dict[tuple[int, int], NDArray[np.bool_]]]:
-    """World-to-camera rotations (T, 3, 3), translations (T, 3) and inliers by key-frame pair.
+) -> tuple[Array, Array]:
+    """World-to-camera rotations (T, 3, 3) and translations (T, 3).
 
+    A leap of which a share below ``trusted`` agrees on one motion goes on like the one before.
     Every second view's baseline is scaled so that the depths of the shared key frame agree;
     frames between two keys are interpolated.
     """
     keys = key_frames(links, count, kept)
     rays = np.concatenate([points, np.ones((len(points), 1))], 1)
     rotations, translations = [np.eye(3)], [np.zeros(3)]
-    inliers: dict[tuple[int, int], NDArray[np.bool_]] = {}
+    speed = np.zeros(3), np.zeros(3)  # rotation vector and translation a frame
     last: Array | None = None  # inverse depth of the points of keys[k], nan where unknown
     for a, b in zip(keys, keys[1:], strict=False):
         view = two_view(points, links[a, b], threshold, seed)
-        if view is None:
-            rotation, translation = np.eye(3), np.zeros(3)
-            last = None
+        usable = (links[a, b].weight > 0).sum()
+        if view is None or view[2].sum() < trusted * usable:
+            # too little agrees (a short last leap, say): go on as before
+            rotation = Rotation.from_rotvec(speed[0] * (b - a)).as_matrix()
+            translation, last = speed[1] * (b - a), None
         else:
             rotation, translation, good = view
-            inliers[a, b] = good
             ahead = triangulate(rays, links[a, b].seen, rotation, translation)[0]
             if last is not None:
                 both = good & (last > 0) & (ahead > 0)
@@ -103,12 +106,13 @@ def first_path(
             back = links[b, a]
             z = triangulate(rays, back.seen, rotation.T, -rotation.T @ translation)[0]
             last = np.where((back.weight > 0) & (z > 0), z, np.nan)
+            speed = Rotation.from_matrix(rotation).as_rotvec() / (b - a), translation / (b - a)
         rotations.append(rotation @ rotations[-1])
         translations.append(rotation @ translations[-1] + translation)
     at = Slerp(keys, Rotation.from_matrix(rotations)) if len(keys) > 1 else None
     if at is None:
-        return np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3)), inliers
+        return np.tile(np.eye(3), (count, 1, 1)), np.zeros((count, 3))
     turned = at(np.arange(count)).as_matrix()
     centres = np.stack([-r.T @ t for r, t in zip(rotations, translations, strict=True)])
     path = np.stack([np.interp(np.arange(count), keys, centres[:, k]) for k in range(3)], 1)
-    return turned, -np.einsum("trc,tc->tr", turned, path), inliers
+    return turned, -np.einsum("trc,tc->tr", turned, path)
