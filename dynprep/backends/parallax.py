@@ -36,6 +36,7 @@ class Parallax:
     """The options that the relative and the metric parallax backend share."""
 
     fill_masked: bool
+    mask_margin: float
     half_known: float
     strength: float
     sigma: float
@@ -59,7 +60,11 @@ class Parallax:
     def load(self, inputs: Inputs, item: str) -> Sample:
         path = Path.of(inputs["odometry"])
         rgb = inputs.rgb(item)
-        hidden = read_mask(inputs, item) if self.fill_masked else np.zeros(rgb.shape[:2], bool)
+        hidden = np.zeros(rgb.shape[:2], bool)
+        if self.fill_masked:
+            reach = 2 * round(self.mask_margin * max(hidden.shape)) + 1
+            grown = cv2.dilate(read_mask(inputs, item).astype(np.uint8), np.ones((reach, reach)))
+            hidden = grown > 0
         maps = Maps.of(inputs["structure"], item)
         limits = (path.farthest, path.nearest)
         return Sample(rgb, maps, hidden, limits, inputs.intrinsics(item))

@@ -13,6 +13,8 @@ from scipy.linalg import solveh_banded
 Array = NDArray[np.float32]
 
 _ROUNDS = 3
+_NEAR = 1 / 256  # strength of the close reach: a sixteenth of the distance
+_LITTLE = 1e-3  # share of full confidence below which the far reach takes over
 _FALL = 4.0  # each round smooths this much less than the one before (the paper's attenuation)
 
 
@@ -55,10 +57,19 @@ def spread(
     mean = float((values * confidence)[known].sum() / confidence[known].sum()) if known.any() else 0.0
     weight = np.asarray(confidence + trace, np.float32)
     filled = np.where(known, values, np.float32(mean))
-    state = np.stack([filled * weight, weight], -1)
+    start = np.stack([filled * weight, weight], -1)
+    far = _smooth(start, across, down, strength)
+    near = _smooth(start, across, down, strength * _NEAR)
+    # what is known close by counts first; the far reach fills what is left
+    rest = np.float32(_LITTLE) * weight.max()
+    return (near[..., 0] + rest * far[..., 0] / far[..., 1]) / (near[..., 1] + rest)
+
+
+def _smooth(state: Array, across: Array, down: Array, strength: float) -> Array:
+    """The rounds of row and column passes over (H, W, C)."""
     for k in range(_ROUNDS):
         share = 1.5 * _FALL ** (_ROUNDS - 1 - k) / (_FALL**_ROUNDS - 1) * strength
         state = _along_rows(state, across, share)
         turned = np.ascontiguousarray(state.transpose(1, 0, 2))
         state = np.ascontiguousarray(_along_rows(turned, down, share).transpose(1, 0, 2))
-    return state[..., 0] / state[..., 1]
+    return state
