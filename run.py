@@ -2,7 +2,7 @@
 
 import sys
 
-from dynprep.config.entry import start
+from dynprep.command import start
 
 if __name__ == "__main__":
     sys.exit(start())

@@ -44,7 +44,9 @@ def make(chosen: Settings) -> Plan:
     return plan
 
 
-def run(config: dict[str, Any], choices: Mapping[str, str], folder: Path, sweep: str | None) -> None:
+def run(
+    config: dict[str, Any], choices: Mapping[str, str], folder: Path, sweep: str | None
+) -> None:
     """Do what the configuration says. ``folder`` receives the report and media of this run;
     ``sweep`` names the multirun it is part of.
 
@@ -106,7 +108,11 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
         if summary.failure is None:
             summary.scores[scene.name] = score(scene, [n for n in whole if n not in HELPERS])
         media = make_media(
-            scene.inputs(), whole, summary.folder / "media", chosen.logger.samples, chosen.logger.points
+            scene.inputs(),
+            whole,
+            summary.folder / "media",
+            chosen.logger.samples,
+            chosen.logger.points,
         )
         summary.media.append(media)
         if "alignment_fit" in whole:

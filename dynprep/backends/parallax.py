@@ -84,5 +84,3 @@ class Parallax:
         filled = spread(z, known, s.rgb, (self.strength * longest) ** 2, self.sigma)
         # what is well known stays; smoothing is for the rest
         return np.clip(known * z + (1 - known) * filled, low / 2, high * 2).astype(np.float32)
-
-

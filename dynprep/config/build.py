@@ -115,8 +115,15 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     for name in wanted:
         if name not in users and name != "images":
             raise UserError(f"stages: there is no stage '{name}'; {nearest(name, users)}")
-    groups = (*_OTHER_GROUPS, "camera", "masks", "metric_depth", "depth", "alignment", "prior", "flow")
-    backends = {group: str(choices.get(group, "?")) for group in groups}
-    return Settings(
-        run, data, resolution, stages, list(wanted), layout, trainer, logger, backends
+    groups = (
+        *_OTHER_GROUPS,
+        "camera",
+        "masks",
+        "metric_depth",
+        "depth",
+        "alignment",
+        "prior",
+        "flow",
     )
+    backends = {group: str(choices.get(group, "?")) for group in groups}
+    return Settings(run, data, resolution, stages, list(wanted), layout, trainer, logger, backends)

@@ -95,9 +95,7 @@ def _one(cls: type, options: Mapping[str, Any], where: str, given: Mapping[str, 
             raise UserError(f"{where}.{field.name}: not set; {cls.__name__} needs it")
         value = options[field.name]
         if not fits(value, hints[field.name]):
-            raise UserError(
-                f"{where}.{field.name}={value}: {spoken(hints[field.name])} is meant"
-            )
+            raise UserError(f"{where}.{field.name}={value}: {spoken(hints[field.name])} is meant")
         values[field.name] = value
     try:
         return cls(**values)

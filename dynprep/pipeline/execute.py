@@ -3,11 +3,10 @@
 import errno
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
 
 from filelock import Timeout
 
@@ -16,6 +15,7 @@ from dynprep.errors import UserError
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.pipeline.trainer import TrainerOptions
+from dynprep.pipeline.watch import Say, Watch
 from dynprep.stages.inputs import Frames
 
 # packages whose version may change a result's bytes
@@ -39,12 +39,6 @@ class StageRun:
     def rate(self) -> float:
         """Items a second."""
         return self.made / self.seconds if self.seconds > 0 else 0.0
-
-
-# how the terminal follows a stage: (stage name, items to do) -> context that gives advance(count)
-Watch = Callable[[str, int], Any]
-Advance = Callable[[int], None]
-Say = Callable[[str], None]
 
 
 def versions() -> dict[str, str]:

@@ -22,7 +22,9 @@ def ordered(stages: Mapping[str, AnyStage]) -> list[str]:
 
     def visit(name: str, above: tuple[str, ...]) -> None:
         if name in above:
-            raise UserError(f"stages {' → '.join((*above, name))} need each other; change one of them")
+            raise UserError(
+                f"stages {' → '.join((*above, name))} need each other; change one of them"
+            )
         if name in done:
             return
         if name not in stages:

@@ -4,7 +4,7 @@ import logging
 import re
 import warnings
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -12,15 +12,15 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter, Callback
+from torch.multiprocessing.spawn import ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
 from dynprep.errors import UserError
-from dynprep.pipeline.execute import Advance
 from dynprep.pipeline.trainer import TrainerOptions, cores, one_thread_an_image
+from dynprep.pipeline.watch import Advance
 from dynprep.stages.base import Stage
 from dynprep.stages.inputs import Inputs
 from dynprep.store import Result
-
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def predict(
         )
         try:
             trainer.predict(StageModule(stage), loader, return_predictions=False)
-        except torch.multiprocessing.ProcessRaisedException as error:
+        except ProcessRaisedException as error:
             raise _from_child(error) from None
 
 

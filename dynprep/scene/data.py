@@ -5,7 +5,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
 
 from dynprep.errors import UserError
 from dynprep.scene import demo, video
@@ -41,7 +40,9 @@ class Data(ABC):
     def _named(self, paths: Sequence[Path], names: Sequence[str]) -> list[str]:
         if self.name is not None:
             if len(paths) > 1:
-                raise UserError(f"data.name={self.name} names one scene, data.path {len(paths)}; leave it out")
+                raise UserError(
+                    f"data.name={self.name} names one scene, data.path {len(paths)}; leave it out"
+                )
             return [self.name]
         for k, name in enumerate(names):
             if name in names[:k]:
@@ -121,7 +122,9 @@ class VideoData(Data):
             if path.is_dir():
                 inside = listing(path, video.SUFFIXES)
                 if not inside:
-                    raise UserError(f"{path}: holds no video ({', '.join(video.SUFFIXES)}); for image files use data=frames")
+                    raise UserError(
+                        f"{path}: holds no video ({', '.join(video.SUFFIXES)}); for image files use data=frames"
+                    )
                 paths += inside
             else:
                 paths.append(path)
@@ -144,18 +147,25 @@ class FramesData(Data):
         paths: list[Path] = []
         for path in _paths(self.path, "my_scene/images"):
             if path.is_file():
-                raise UserError(f"{path}: is a file, data=frames takes a folder; for a video use data=video")
-            inner = [p for p in path.iterdir() if p.is_dir() and not p.name.startswith(".") and listing(p)]
+                raise UserError(
+                    f"{path}: is a file, data=frames takes a folder; for a video use data=video"
+                )
+            inner = [
+                p
+                for p in path.iterdir()
+                if p.is_dir() and not p.name.startswith(".") and listing(p)
+            ]
             if listing(path) or not inner:
                 paths.append(path)
             else:
                 paths += sorted(inner, key=natural)
-        names = [(p.resolve().parent if p.name.lower() in _PLAIN_NAMES else p.resolve()).name for p in paths]
+        names = [
+            (p.resolve().parent if p.name.lower() in _PLAIN_NAMES else p.resolve()).name
+            for p in paths
+        ]
         return [
             FramesSource(
                 p, n, self.selection, self.on_error, self.background, self.rate, truth=self._truth()
             )
             for p, n in zip(paths, self._named(paths, names), strict=True)
         ]
-
-

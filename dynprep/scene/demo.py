@@ -3,7 +3,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -85,8 +84,10 @@ def write_demo(writer: ItemWriter, options: DemoOptions) -> None:
             writer.image(f"{SENSOR}/{frame:05d}.png", sense(depth, options, frame))
         container.mux(stream.encode(None))
     writer.made(VIDEO, video)
-    bodies = {str(k): [world.body_pose(k, options.time(f)).tolist() for f in range(options.count)]
-              for k in (world.STATIC, world.BALL, world.CRATE)}
+    bodies = {
+        str(k): [world.body_pose(k, options.time(f)).tolist() for f in range(options.count)]
+        for k in (world.STATIC, world.BALL, world.CRATE)
+    }
     writer.json(
         f"{TRUTH}/truth.json",
         {
@@ -97,5 +98,3 @@ def write_demo(writer: ItemWriter, options: DemoOptions) -> None:
             "body_to_world": bodies,
         },
     )
-
-

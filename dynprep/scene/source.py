@@ -67,7 +67,7 @@ class Selection:
             stamps = np.asarray(times)[chosen]
             ticks = np.arange(stamps[0], stamps[-1] + 1e-9, 1 / self.fps)
             nearest = np.abs(stamps[None] - ticks[:, None]).argmin(1) if len(ticks) else []
-            chosen = [chosen[k] for k in sorted(set(int(n) for n in nearest))]
+            chosen = [chosen[k] for k in sorted({int(n) for n in nearest})]
         return chosen[:: self.stride][: self.max_frames]
 
 

@@ -53,10 +53,9 @@ class Flow(Stage[Sample, Tracks]):
 
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: Tracks) -> None:
         frames = inputs.frames
-        for target, tracks in output.targets:
+        for target, found in output.targets:
             name = f"{item}_{frames.stems[target]}"
-            if target == output.query:
-                tracks = identity(self.points(frames))
+            tracks = identity(self.points(frames)) if target == output.query else found
             if "npy" in self.formats:
                 writer.array(f"{name}.npy", tracks)
             if "pth" in self.formats:

@@ -19,7 +19,7 @@ from dynprep.store import ItemWriter, Result
 from dynprep.vision.dis import SMALLEST_SIDE, Dis, Preset, grey
 from dynprep.vision.sampling import inside, sample
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 Neighbours = list[tuple[int, NDArray[np.uint8]]]
 
 _OPEN_FILES = 64  # memory-mapped flow files held open by one reader
@@ -27,7 +27,7 @@ _OPEN_FILES = 64  # memory-mapped flow files held open by one reader
 
 def reached(number: int, count: int, offsets: Sequence[int]) -> list[int]:
     """Signed distances of the neighbours that frame ``number`` of ``count`` has, in file order."""
-    signed = [d for d in offsets] + [-d for d in offsets]
+    signed = list(offsets) + [-d for d in offsets]
     return [d for d in signed if 0 <= number + d < count]
 
 
@@ -79,15 +79,15 @@ class FrameFlow(Stage[tuple[NDArray[np.uint8], Neighbours], Array]):
         height, width = query.shape
         half = ((width + 1) // 2, (height + 1) // 2)
         out = np.zeros((len(near), half[1], half[0], 2), np.float32)
-        last: tuple[int, Array] | None = None
+        last: tuple[int, NDArray[np.float32]] | None = None
         for k, (distance, target) in enumerate(near):
             start = None
             if last is not None and last[0] * distance > 0:
-                start = last[1] * (distance / last[0])
+                start = last[1] * np.float32(distance / last[0])
             flow = engine(query, target, start)
             last = (distance, flow)
             out[k] = cv2.resize(flow, half, interpolation=cv2.INTER_AREA)
-        return out / np.array([width, height], np.float32)
+        return np.asarray(out / np.array([width, height]), np.float32)
 
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: Array) -> None:
         size = np.array([inputs.frames.width, inputs.frames.height], np.float32)

@@ -150,4 +150,3 @@ class Images(Stage[tuple[Source, Probe], None]):
 
     def disk_bytes(self, frames: Frames) -> int:
         return 3 * pixels(frames)  # PNG is smaller than the pixels
-

@@ -115,9 +115,7 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
         )
         scene = bundle.Scene(points, rotation, translation, np.ones((count, len(points))))
         self._first_depths(scene, links, self.sigma * pixel)
-        bundle.refine(
-            scene, list(links.values()), self.sigma * pixel, self.iterations, self.prior
-        )
+        bundle.refine(scene, list(links.values()), self.sigma * pixel, self.iterations, self.prior)
         return self._summary(scene, links, pixel, frames)
 
     def _first_depths(

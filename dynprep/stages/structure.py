@@ -107,9 +107,15 @@ class Structure(Stage[Sample, Array]):
         wide: list[int] = []
         for side in (-1, 1):
             options = [d for d in reachable if d * side > 0]
-            good = [d for d in options if self._parallax(path, number, d) <= self.most_parallax * width * pixel]
+            good = [
+                d
+                for d in options
+                if self._parallax(path, number, d) <= self.most_parallax * width * pixel
+            ]
             wide += (good or options[:1])[-self.views :]
-        views = {d: view(d) for d in {*wide, *(d for d in reachable if abs(d) <= self.motion_reach)}}
+        views = {
+            d: view(d) for d in {*wide, *(d for d in reachable if abs(d) <= self.motion_reach)}
+        }
         near = [views[d] for d in reachable if abs(d) <= self.motion_reach]
         limits = (path.farthest, path.nearest)
         return Sample(rays.astype(np.float32), pixel, near, [views[d] for d in wide], limits)
@@ -119,7 +125,9 @@ class Structure(Stage[Sample, Array]):
         rotation, translation = path.relative(number, number + distance)
         ahead = rotation[:, 2]
         there = ahead + translation
-        return float(np.linalg.norm(there[:2] / max(there[2], 0.1) - ahead[:2] / max(ahead[2], 0.1)))
+        return float(
+            np.linalg.norm(there[:2] / max(there[2], 0.1) - ahead[:2] / max(ahead[2], 0.1))
+        )
 
     def compute(self, samples: Sequence[Sample]) -> list[Array]:
         return each(self._maps, samples)
@@ -127,21 +135,23 @@ class Structure(Stage[Sample, Array]):
     def _maps(self, s: Sample) -> Array:
         height, width = s.rays.shape[:2]
         if not s.near:
-            return np.stack([np.ones((height, width)), *np.zeros((2, height, width))]).astype(np.float32)
+            return np.stack([np.ones((height, width)), *np.zeros((2, height, width))]).astype(
+                np.float32
+            )
         depths, weights = [], []
         for v in s.wide:
             z, information, off = triangulate(s.rays, v.seen, v.rotation, v.translation)
             usable = np.exp(-(v.error**2)) / (1 + (off / s.pixel) ** 2)
             depths.append(z)
             weights.append(usable * information / s.pixel**2)
-        z, information = robust_mean(np.stack(depths), np.stack(weights), self.rounds)
+        inverse, information = robust_mean(np.stack(depths), np.stack(weights), self.rounds)
         moves = []
         for v in s.near:
             r = rigid_residual(s.rays, v.seen, v.rotation, v.translation, *s.limits)
             lost = v.error > self.cycle_error
             moves.append(np.where(lost, np.nan, r / s.pixel / abs(v.distance)))
-        motion = lower_quartile(np.stack(moves))
-        return np.stack([z, information, motion]).astype(np.float32)
+        motion: NDArray[np.floating] = lower_quartile(np.stack(moves))
+        return np.stack([inverse, information, motion]).astype(np.float32)
 
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: Array) -> None:
         # half floats hold 0.05 %; information only weighs, so its ends may be clipped
@@ -153,7 +163,9 @@ class Structure(Stage[Sample, Array]):
         return 6 * len(frames) * height * width
 
 
-def robust_mean(values: Array, weights: Array, rounds: int) -> tuple[Array, Array]:
+def robust_mean(
+    values: NDArray[np.floating], weights: NDArray[np.floating], rounds: int
+) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
     """Mean (h, w) and its inverse variance of ``values`` (V, h, w) by inverse variances
     ``weights``, started at the weighted median, refined with Cauchy weights ``rounds`` times."""
     order = np.argsort(values, axis=0)

@@ -180,7 +180,10 @@ class Result:
         return {
             name: item
             for name, item in self.items().items()
-            if all(self._file_sound(n, size, digest, verify) for n, (size, digest) in item.files.items())
+            if all(
+                self._file_sound(n, size, digest, verify)
+                for n, (size, digest) in item.files.items()
+            )
         }
 
     def _file_sound(self, name: str, size: int, digest: str, verify: bool) -> bool:

@@ -84,9 +84,7 @@ def thinned(inputs: Inputs) -> NDArray[np.int64]:
     return grid[step // 2 :: step, step // 2 :: step].ravel()
 
 
-def draw_points(
-    picture: Rgb, tracks: NDArray[np.float32], colours: Rgb, radius: int
-) -> None:
+def draw_points(picture: Rgb, tracks: NDArray[np.float32], colours: Rgb, radius: int) -> None:
     """Visible points as discs, hidden ones hollow; (N, 4) tracks onto ``picture`` in place."""
     height, width = picture.shape[:2]
     for (x, y, occlusion, confidence), colour in zip(tracks, colours, strict=True):
@@ -110,8 +108,9 @@ def tracks(inputs: Inputs, stem: str) -> Rgb:
     colours = start_colours(start[:, :2], inputs.frames.width, inputs.frames.height)
     for a, b, colour in zip(start, there, colours, strict=True):
         if b[OCCLUSION] <= 0.5:
-            ends = [(round(float(p[0])), round(float(p[1]))) for p in (a, b)]
-            cv2.line(picture, *ends, tuple(int(c) for c in colour), 1, cv2.LINE_AA)
+            start_at, end_at = ((round(float(p[0])), round(float(p[1]))) for p in (a, b))
+            paint = tuple(int(c) for c in colour)
+            cv2.line(picture, start_at, end_at, paint, 1, cv2.LINE_AA)
     draw_points(picture, there, colours, radius_for(inputs))
     return picture
 

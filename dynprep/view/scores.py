@@ -96,5 +96,11 @@ def _tracks(scene: ScenePlan, truth: Truth) -> dict[str, float]:
                 continue
             tracks = flow.array(f"{frames.stems[query]}_{target.stem}.npy")
             there, seen = truth.follow(frames.table[query].index, target.index, points)
-            total.add(tracks[:, :2], tracks[:, OCCLUSION] < _SEEN, there, seen, (frames.height, frames.width))
+            total.add(
+                tracks[:, :2],
+                tracks[:, OCCLUSION] < _SEEN,
+                there,
+                seen,
+                (frames.height, frames.width),
+            )
     return total.result()

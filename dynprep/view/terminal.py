@@ -6,14 +6,22 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn
-from rich.progress import TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TextColumn,
+    TimeRemainingColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
 from dynprep.files import free_bytes, human_bytes
-from dynprep.pipeline.execute import Advance, StageRun
+from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
+from dynprep.pipeline.watch import Advance
 from dynprep.view.summary import Summary
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
@@ -31,7 +39,9 @@ class Terminal:
 
     def __init__(self) -> None:
         watched = sys.stderr.isatty()
-        self.console = Console(stderr=True, width=None if watched else _PLAIN_WIDTH, highlight=False)
+        self.console = Console(
+            stderr=True, width=None if watched else _PLAIN_WIDTH, highlight=False
+        )
         self.watched = watched
 
     def say(self, text: str) -> None:
@@ -49,8 +59,13 @@ class Terminal:
         title = first.name if len(plan.scenes) == 1 else f"{len(plan.scenes)} scenes"
         size = f"{first.frames.width}x{first.frames.height}"
         table = Table(title=f"{title}: {count} frames of {size}", title_justify="left", box=None)
-        for name, side in (("stage", "left"), ("backend", "left"), ("items", "right"),
-                           ("there", "right"), ("disk", "right")):
+        for name, side in (
+            ("stage", "left"),
+            ("backend", "left"),
+            ("items", "right"),
+            ("there", "right"),
+            ("disk", "right"),
+        ):
             table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
         for name, stage in plan.stages.items():
             items = sum(len(stage.items(scene.frames)) for scene in plan.scenes)
@@ -90,8 +105,14 @@ class Terminal:
     def close(self, summary: Summary, report: Path | None) -> None:
         """The closing table, scores, warnings, and where everything is."""
         table = Table(box=None, title="done", title_justify="left")
-        for name, side in (("stage", "left"), ("backend", "left"), ("made", "right"),
-                           ("found", "right"), ("time", "right"), ("per second", "right")):
+        for name, side in (
+            ("stage", "left"),
+            ("backend", "left"),
+            ("made", "right"),
+            ("found", "right"),
+            ("time", "right"),
+            ("per second", "right"),
+        ):
             table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
         for name, backend, made, found, seconds, rate in summary.rows():
             speed = f"{rate:.1f}" if made else ""

@@ -54,7 +54,9 @@ def spread(
     # a trace of confidence everywhere keeps the ratio defined far from all that is known
     trace = np.float32(1e-6) * max(float(confidence.max(initial=0.0)), 1e-6)
     known = confidence > 0
-    mean = float((values * confidence)[known].sum() / confidence[known].sum()) if known.any() else 0.0
+    mean = (
+        float((values * confidence)[known].sum() / confidence[known].sum()) if known.any() else 0.0
+    )
     weight = np.asarray(confidence + trace, np.float32)
     filled = np.where(known, values, np.float32(mean))
     start = np.stack([filled * weight, weight], -1)

@@ -1,5 +1,7 @@
 """First guess of the camera's path: essential matrices between key frames, chained by depth."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +9,7 @@ from scipy.spatial.transform import Rotation, Slerp
 
 from dynprep.vision.bundle import Link
 
-Array = NDArray[np.float64]
+Array = NDArray[Any]
 
 # OpenCV asks for this many correspondences at least
 _FEWEST = 8
@@ -86,7 +88,7 @@ def first_path(
     keys = key_frames(links, count, kept)
     rays = np.concatenate([points, np.ones((len(points), 1))], 1)
     rotations, translations = [np.eye(3)], [np.zeros(3)]
-    speed = np.zeros(3), np.zeros(3)  # rotation vector and translation a frame
+    speed: tuple[Array, Array] = np.zeros(3), np.zeros(3)  # rotation vector and translation a frame
     last: Array | None = None  # inverse depth of the points of keys[k], nan where unknown
     for a, b in zip(keys, keys[1:], strict=False):
         view = two_view(points, links[a, b], threshold, seed)

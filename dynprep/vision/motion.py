@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from dynprep.vision.epipolar import triangulate
 
-Array = NDArray[np.float64]
+Array = NDArray[np.floating]
 
 
 def rigid_residual(

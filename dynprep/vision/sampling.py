@@ -1,10 +1,12 @@
 """Reading images and flow fields between pixels; pixel centres are whole numbers."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+Array = NDArray[Any]
 
 # OpenCV's remap takes maps with sides below 2**15
 _ROW = 4096
@@ -17,7 +19,7 @@ def pixel_grid(height: int, width: int, step: int = 1) -> Array:
     return np.stack(np.meshgrid(x, y), -1)
 
 
-def sample(field: NDArray[np.generic], points: Array) -> NDArray[np.generic]:
+def sample(field: Array, points: Array) -> Array:
     """``field`` (H, W) or (H, W, C) bilinearly at ``points`` (..., 2) as (x, y): (..., C).
 
     Points outside read the nearest border pixel.
@@ -33,7 +35,7 @@ def sample(field: NDArray[np.generic], points: Array) -> NDArray[np.generic]:
     return out.reshape(*points.shape[:-1], *field.shape[2:])
 
 
-def warp(field: NDArray[np.generic], flow: Array) -> NDArray[np.generic]:
+def warp(field: Array, flow: Array) -> Array:
     """``field`` of the target brought to the query frame: ``field(p + flow(p))``."""
     height, width = flow.shape[:2]
     at = flow + pixel_grid(height, width)

@@ -51,6 +51,6 @@ class DisFlow(Flow[Sample]):
         ways = follow(query, len(frames), points, fields.offsets, fields.there_and_back, limits)
         for target, place in ways:
             # confidence halves where the accumulated error reaches half_confidence pixels
-            confidence = 1 / (1 + place.error / self.half_confidence**2)
-            columns = [place.xy[:, 0], place.xy[:, 1], place.hidden, confidence]
+            confidence = np.asarray(1 / (1 + place.error / self.half_confidence**2), np.float32)
+            columns: list[Array] = [place.xy[:, 0], place.xy[:, 1], place.hidden, confidence]
             yield target, np.stack(columns, 1).astype(np.float32)

@@ -45,7 +45,9 @@ class FolderMasks(Masks[Mask]):
     def folder(self, source: Source) -> Path:
         """The scene's folder: ``path``, or the folder in it that is called like the scene."""
         if self.path is None:
-            raise UserError("masks.path is not set; say where the masks are, e.g. masks.path=R/masks")
+            raise UserError(
+                "masks.path is not set; say where the masks are, e.g. masks.path=R/masks"
+            )
         path = Path(self.path).expanduser()
         inner = path / source.name
         return inner if inner.is_dir() else path
@@ -55,7 +57,9 @@ class FolderMasks(Masks[Mask]):
 
     def check(self, source: Source) -> None:
         if not listing(self.folder(source)):
-            raise UserError(f"{self.folder(source)}: holds no .png, .jpg or .jpeg; check masks.path")
+            raise UserError(
+                f"{self.folder(source)}: holds no .png, .jpg or .jpeg; check masks.path"
+            )
 
     def load(self, inputs: Inputs, item: str) -> Mask:
         folder = self.folder(inputs.source)
@@ -76,8 +80,8 @@ class FolderMasks(Masks[Mask]):
                 values = np.asarray(flat)
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise unreadable(path, error) from None
-        mask = values > self.threshold
-        mask = mask.any(-1) if mask.ndim == 3 else mask
+        above = values > self.threshold
+        mask: Mask = np.any(above, axis=-1) if above.ndim == 3 else above
         if mask.shape == (frames.height, frames.width):
             return mask
         if mask.shape != (frames.source_height, frames.source_width):

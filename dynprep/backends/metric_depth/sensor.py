@@ -113,13 +113,17 @@ class SensorDepth(MetricDepth[Sample]):
         if valid.all():
             return s.depth
         if self.fill == "nearest":
-            rows, columns = distance_transform_edt(~valid, return_distances=False, return_indices=True)
+            rows, columns = distance_transform_edt(
+                ~valid, return_distances=False, return_indices=True
+            )
             return s.depth[rows, columns]
         # disparity is what varies linearly over planes in the image
         disparity = np.divide(1, s.depth, out=np.zeros_like(s.depth), where=valid)
         reach = (self.strength * max(s.depth.shape)) ** 2
         spread_out = spread(disparity, valid.astype(np.float32), s.rgb, reach, self.sigma)
-        return np.where(valid, s.depth, 1 / np.maximum(spread_out, 1 / self.farthest)).astype(np.float32)
+        return np.where(valid, s.depth, 1 / np.maximum(spread_out, 1 / self.farthest)).astype(
+            np.float32
+        )
 
 
 def _read(path: Path) -> NDArray[Any]:
