@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 _TINY = 1e-8  # of the published formula
+_ROUNDING = 1e-14  # relative; what is below is rounding
 _MAD_TO_SIGMA = 1.4826  # a normal distribution's deviation, in median absolute deviations
 
 
@@ -37,7 +38,7 @@ def least_squares(m: Array, r: Array, weight: Array | None = None) -> Affine:
     mean_m, mean_r = (w * m).sum() / total, (w * r).sum() / total
     spread = (w * (m - mean_m) ** 2).sum()
     # rounding alone leaves this much of a constant map
-    if spread <= total * (np.finfo(np.float64).eps * (abs(mean_m) + 1e-300)) ** 2:
+    if spread <= total * (_ROUNDING * abs(mean_m)) ** 2:
         return Affine(0.0, float(mean_r))
     scale = (w * (m - mean_m) * (r - mean_r)).sum() / spread
     return Affine(float(scale), float(mean_r - scale * mean_m))

@@ -1,0 +1,156 @@
+"""What tests share: runs in this process, runs of the real command line, small pictures."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+SMALL = ["data.count=8", "data.height=96", "data.width=160", "flow.rate=8", "logger.samples=2"]
+
+
+@pytest.fixture(autouse=True)
+def quiet_wandb(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """W&B keeps its caches inside the test's folder."""
+    home = tmp_path_factory.getbasetemp() / "wandb"
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(home))
+
+
+def composed(overrides: list[str]) -> tuple[dict, dict[str, str]]:
+    """The configuration and choices that the command line would give."""
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = compose("config", overrides, return_hydra_config=True)
+    choices = {str(k): str(v) for k, v in config.hydra.runtime.choices.items()}
+    plain = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+    return plain, choices  # type: ignore[return-value]
+
+
+RunHere = Callable[..., Path]
+
+
+@pytest.fixture
+def run_here(tmp_path: Path) -> RunHere:
+    """Run dynprep in this process; gives the run's folder. Store and datasets are under tmp_path."""
+
+    def call(*overrides: str, name: str = "run") -> Path:
+        from dynprep.app import run
+
+        folder = tmp_path / name
+        folder.mkdir(exist_ok=True)
+        given = {o.split("=")[0] for o in overrides}
+        base = {
+            "dataset_dir": f"dataset_dir={folder / 'dataset'}",
+            "store_dir": f"store_dir={tmp_path / 'store'}",
+            "logger": "logger=none",
+            "trainer.readers": "trainer.readers=0",
+        }
+        config, choices = composed([v for k, v in base.items() if k not in given] + list(overrides))
+        run(config, choices, folder, None)
+        return folder
+
+    return call
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "run.py"), *arguments]
+
+
+@pytest.fixture
+def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the real command line in tmp_path."""
+
+    def call(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command(*arguments),
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=500,
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+        )
+
+    return call
+
+
+def texture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
+    """A smooth random RGB picture that optical flow can follow."""
+    import cv2
+
+    rng = np.random.default_rng(seed)
+    small = rng.uniform(0, 255, (height // 6 + 2, width // 6 + 2, 1)).astype(np.float32)
+    small = small * np.array([1.0, 0.9, 0.8], np.float32)  # video halves the resolution of colour
+    return np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+def sliding(count: int, height: int, width: int, step: int = 2) -> list[NDArray[np.uint8]]:
+    """A camera that slides over a far texture with a nearer strip: parallax."""
+    far, near = texture(height, width + count * 3 * step, 1), texture(height, width + count * 3 * step, 2)
+    frames = []
+    for k in range(count):
+        frame = far[:, k * step : k * step + width].copy()
+        band = slice(height // 2, height)
+        frame[band] = near[band, 2 * k * step : 2 * k * step + width]
+        frames.append(frame)
+    return frames
+
+
+def write_frames(folder: Path, frames: list[NDArray[np.uint8]], suffix: str = ".png") -> Path:
+    from PIL import Image
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for k, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / f"{k:05d}{suffix}")
+    return folder
+
+
+def write_video(
+    path: Path, frames: list[NDArray[np.uint8]], times: list[float] | None = None, options: dict[str, str] | None = None
+) -> Path:
+    """H.264 with the given time stamps in seconds (24 a second without)."""
+    from fractions import Fraction
+
+    import av
+
+    with av.open(str(path), "w", options=options or {}) as container:
+        stream = container.add_stream("libx264", rate=24, options={"crf": "12"})
+        stream.height, stream.width = frames[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for k, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture.time_base = Fraction(1, 1000)
+            picture.pts = round(1000 * (times[k] if times else k / 24))
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode(None))
+    return path
+
+
+def tree(folder: Path, but: tuple[str, ...] = ()) -> dict[str, bytes]:
+    """Content of every file below ``folder`` by relative path."""
+    return {
+        str(p.relative_to(folder)): p.read_bytes()
+        for p in sorted(folder.rglob("*"))
+        if p.is_file() and p.name not in but
+    }
+
+
+PROVENANCE = ("dynprep.json", "dynprep_files.json")  # hold times and folders
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    if not SHARED.is_dir():
+        pytest.skip("the shared checks and data are not beside this checkout")
+    yield SHARED

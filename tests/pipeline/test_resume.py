@@ -1,0 +1,153 @@
+"""Stops, damage, changed options and company: what is redone, and what is not."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROVENANCE, SMALL, RunHere, command, tree
+
+STAGES = (
+    "images", "frame_flow", "odometry", "structure", "masks", "metric_depth", "depth",
+    "alignment_fit", "alignment", "prior", "flow",
+)  # fmt: skip
+
+
+def keys(store: Path) -> dict[str, list[str]]:
+    return {d.name: sorted(k.name for k in d.iterdir()) for d in store.iterdir() if d.name != "locks"}
+
+
+def stamps(store: Path) -> dict[str, int]:
+    return {str(p.relative_to(store)): p.stat().st_mtime_ns for p in store.rglob("*.np*")}
+
+
+def test_second_run_computes_nothing(run_here: RunHere, tmp_path: Path) -> None:
+    first = run_here(*SMALL, name="a")
+    before = stamps(tmp_path / "store")
+    second = run_here(*SMALL, name="b")
+    assert stamps(tmp_path / "store") == before
+    assert tree(first / "dataset", PROVENANCE) == tree(second / "dataset", PROVENANCE)
+
+
+def test_changed_option_recomputes_what_depends_on_it(run_here: RunHere, tmp_path: Path) -> None:
+    run_here(*SMALL, name="a")
+    before = keys(tmp_path / "store")
+    run_here(*SMALL, "depth.sigma=9.0", "trainer.writers=1", "batch_size=3", name="b")
+    after = keys(tmp_path / "store")
+    changed = {stage for stage in after if after[stage] != before.get(stage)}
+    assert changed == {"depth", "alignment_fit", "alignment", "prior"}
+
+
+def test_truncated_file_is_made_again(run_here: RunHere, tmp_path: Path) -> None:
+    first = tree(run_here(*SMALL, name="a") / "dataset", PROVENANCE)
+    (victim,) = (tmp_path / "store" / "depth").glob("*/00003.npy")
+    before = stamps(tmp_path / "store")
+    victim.chmod(0o644)
+    os.truncate(victim, 100)
+    second = tree(run_here(*SMALL, name="b") / "dataset", PROVENANCE)
+    assert first == second
+    redone = {k for k, v in stamps(tmp_path / "store").items() if v != before[k]}
+    assert {Path(k).name for k in redone} == {"00003.npy"}
+
+
+def test_verify_finds_changed_bytes(run_here: RunHere, tmp_path: Path) -> None:
+    good = tree(run_here(*SMALL, name="a") / "dataset", PROVENANCE)
+    (victim,) = (tmp_path / "store" / "alignment").glob("*/00002.npy")
+    victim.chmod(0o644)
+    victim.write_bytes(victim.read_bytes()[:-4] + b"\0\0\0\0")
+    bad = tree(run_here(*SMALL, name="b") / "dataset", PROVENANCE)
+    assert bad != good
+    assert tree(run_here(*SMALL, "store.verify=true", name="c") / "dataset", PROVENANCE) == good
+
+
+def test_same_bytes_for_other_batches_and_seeds_of_speed(run_here: RunHere, tmp_path: Path) -> None:
+    a = run_here(*SMALL, "batch_size=1", f"store_dir={tmp_path / 's1'}", name="a")
+    b = run_here(*SMALL, "batch_size=4", f"store_dir={tmp_path / 's2'}", name="b")
+    assert tree(a / "dataset", PROVENANCE) == tree(b / "dataset", PROVENANCE)
+
+
+def wait_for_work(store: Path, stage: str, process: subprocess.Popen[bytes]) -> bool:
+    """Wait until ``stage`` has begun to write; False if the process ended before."""
+    end = time.monotonic() + 120
+    while time.monotonic() < end:
+        # begun: its folder is there, not yet sealed
+        if any(not (d / "result.json").exists() for d in (store / stage).glob("*")):
+            return True
+        if process.poll() is not None:
+            return False
+        time.sleep(0.002)
+    raise AssertionError(f"{stage} did not begin")
+
+
+@pytest.mark.slow
+def test_kill_in_every_stage_then_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
+    options = [*SMALL, "data.count=10", "data.width=320", "data.height=200", "logger=none", "logger.report=false"]
+    store = tmp_path / "killed"
+
+    def start(where: Path, out: str) -> subprocess.Popen[bytes]:
+        arguments = command(*options, f"store_dir={where}", f"dataset_dir={tmp_path / out}")
+        quiet = subprocess.DEVNULL
+        return subprocess.Popen(arguments, cwd=tmp_path, stdout=quiet, stderr=quiet)
+
+    assert start(tmp_path / "calm", "calm_out").wait(300) == 0
+    killed = []
+    for stage in STAGES:
+        process = start(store, "killed_out")
+        if wait_for_work(store, stage, process):
+            process.send_signal(signal.SIGKILL)
+            killed.append(stage)
+        process.wait(300)
+    # very short stages may be over before they are seen
+    assert len(killed) >= len(STAGES) - 3 and {"images", "frame_flow", "structure", "flow"} <= set(killed)
+    assert start(store, "killed_out").wait(300) == 0
+    assert tree(tmp_path / "killed_out", PROVENANCE) == tree(tmp_path / "calm_out", PROVENANCE)
+    assert not list(store.rglob(".tmp-*")) and not list((tmp_path / "killed_out").rglob(".tmp-*"))
+
+
+@pytest.mark.slow
+def test_two_processes_share_one_store(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+
+    def start(out: str) -> subprocess.Popen[str]:
+        arguments = command(*SMALL, "logger=none", f"store_dir={store}", f"dataset_dir={tmp_path / out}")
+        return subprocess.Popen(
+            arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
+
+    both = [start("a"), start("b")]
+    said = [process.communicate(timeout=300)[1] for process in both]
+    assert [p.returncode for p in both] == [0, 0], said
+    assert tree(tmp_path / "a", PROVENANCE) == tree(tmp_path / "b", PROVENANCE)
+    # each stage's items were made by exactly one of the two
+    made = [sum(" items in " in line for line in text.splitlines()) for text in said]
+    assert sum(made) == len(STAGES) + 1, said
+
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.mark.slow
+def test_two_processes_of_one_run_give_the_same_bytes(run_cli: Cli, run_here: RunHere, tmp_path: Path) -> None:
+    alone = run_here(*SMALL)
+    done = run_cli(*SMALL, "trainer=ddp_cpu", "trainer.devices=2", "logger=none", "dataset_dir=out", "store_dir=s2")
+    assert done.returncode == 0, done.stderr
+    assert tree(tmp_path / "out", PROVENANCE) == tree(alone / "dataset", PROVENANCE)
+
+
+@pytest.mark.slow
+def test_multirun_with_two_processes_shares_results(run_cli: Cli, tmp_path: Path) -> None:
+    done = run_cli(
+        "-m", *SMALL, "alignment=median,huber", "trainer=ddp_cpu", "logger=none", "store_dir=store",
+        "hydra.sweep.dir=sweep",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    counts = {stage: len(k) for stage, k in keys(tmp_path / "store").items()}
+    assert counts["depth"] == counts["flow"] == 1 and counts["alignment"] == 2
+    for job in ("0", "1"):
+        assert len(list((tmp_path / "sweep" / job / "dataset" / "demo" / "alltracker").iterdir())) == 64
+
+

@@ -1,0 +1,112 @@
+"""Results survive crashes, damage and company."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dynprep.store import Recipe, Result, Store
+
+RECIPE = Recipe("depth", 1, "some.Backend", {"a": 1}, None, {"images": "0"})
+
+
+def fill(result: Result, names: list[str]) -> None:
+    for name in names:
+        writer = result.writer(name)
+        writer.array(f"{name}.npy", np.arange(100, dtype=np.float32))
+        writer.note(f"note of {name}")
+        result.add(writer)
+
+
+@pytest.fixture
+def result(tmp_path: Path) -> Result:
+    result = Store(tmp_path).result(RECIPE)
+    result.begin({})
+    return result
+
+
+def test_key_follows_everything_that_decides_bytes() -> None:
+    others = [
+        Recipe("masks", 1, "some.Backend", {"a": 1}, None, {"images": "0"}),
+        Recipe("depth", 2, "some.Backend", {"a": 1}, None, {"images": "0"}),
+        Recipe("depth", 1, "other.Backend", {"a": 1}, None, {"images": "0"}),
+        Recipe("depth", 1, "some.Backend", {"a": 2}, None, {"images": "0"}),
+        Recipe("depth", 1, "some.Backend", {"a": 1}, "w", {"images": "0"}),
+        Recipe("depth", 1, "some.Backend", {"a": 1}, None, {"images": "1"}),
+    ]
+    assert len({RECIPE.key, *(r.key for r in others)}) == 7
+    assert RECIPE.key == Recipe("depth", 1, "some.Backend", {"a": 1}, None, {"images": "0"}).key
+
+
+def test_whole_result_is_found(result: Result) -> None:
+    fill(result, ["0", "1"])
+    assert result.seal() is None
+    result.close(["0", "1"], {"seconds": 1.0})
+    again = Result(result.folder, RECIPE)
+    assert again.seal()["recipe"]["stage"] == "depth"
+    assert set(again.sound(verify=True)) == {"0", "1"}
+    assert (again.array("0.npy") == np.arange(100)).all()
+    assert again.items()["1"].notes == ["note of 1"]
+
+
+def test_missing_items_are_loud(result: Result) -> None:
+    fill(result, ["0"])
+    with pytest.raises(RuntimeError, match="1 of 2 items were not written"):
+        result.close(["0", "1"], {})
+    assert result.seal() is None
+
+
+def test_a_line_cut_by_a_crash_costs_one_item(result: Result) -> None:
+    fill(result, ["0", "1"])
+    (index,) = result.folder.glob(f"index.{os.getpid()}.jsonl")
+    index.write_bytes(index.read_bytes()[:-20])
+    assert set(result.sound(verify=False)) == {"0"}
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_truncated_file_is_found(result: Result, verify: bool) -> None:
+    fill(result, ["0", "1"])
+    result.close(["0", "1"], {})
+    path = result.file("1.npy")
+    path.chmod(0o644)
+    os.truncate(path, 50)
+    assert set(result.sound(verify)) == {"0"}
+
+
+def test_changed_bytes_of_one_size_are_found_by_verifying(result: Result) -> None:
+    fill(result, ["0"])
+    result.close(["0"], {})
+    path = result.file("0.npy")
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    assert set(result.sound(verify=False)) == {"0"} and not result.sound(verify=True)
+
+
+def test_begin_keeps_sound_items_and_sweeps_temporary_files(result: Result) -> None:
+    fill(result, ["0", "1"])
+    litter = result.folder / ".tmp-1-half.npy"
+    litter.write_bytes(b"half")
+    kept = {"0": result.items()["0"]}
+    result.begin(kept)
+    assert set(result.items()) == {"0"} and not litter.exists()
+
+
+def test_files_are_read_only_but_a_users_file_keeps_its_mode(result: Result, tmp_path: Path) -> None:
+    fill(result, ["0"])
+    assert result.file("0.npy").stat().st_mode & 0o222 == 0
+    own = tmp_path / "own.png"
+    own.write_bytes(b"mine")
+    own.chmod(0o640)
+    writer = result.writer("x")
+    writer.adopt("x.png", own)
+    assert own.stat().st_mode & 0o777 == 0o640
+    assert os.path.samefile(own, result.file("x.png"))
+
+
+def test_same_arrays_give_same_bytes(result: Result) -> None:
+    values = {"b": np.ones(3), "a": np.zeros((2, 2))}
+    for name in ("one", "two"):
+        writer = result.writer(name)
+        writer.arrays(f"{name}.npz", **values)
+    assert result.file("one.npz").read_bytes() == result.file("two.npz").read_bytes()
