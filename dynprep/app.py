@@ -124,8 +124,8 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
 
 
 def _whole(plan: Plan, scene: ScenePlan) -> list[str]:
-    """Stages of this run whose result is whole."""
-    return [n for n in plan.stages if n in scene.results and plan.complete(n, scene)]
+    """Stages that this run used whose result is whole, in order."""
+    return [name for name in scene.results if plan.complete(name, scene)]
 
 
 def _peak_memory() -> int:

@@ -32,7 +32,9 @@ def composed(overrides: list[str]) -> tuple[dict, dict[str, str]]:
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", overrides, return_hydra_config=True)
     choices = {str(k): str(v) for k, v in config.hydra.runtime.choices.items()}
-    plain = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+    plain = OmegaConf.to_container(
+        OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True
+    )
     return plain, choices  # type: ignore[return-value]
 
 
@@ -70,7 +72,9 @@ def command(*arguments: str) -> list[str]:
 def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the real command line in tmp_path."""
 
-    def call(*arguments: str, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    def call(
+        *arguments: str, env: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             command(*arguments),
             cwd=tmp_path,
@@ -91,12 +95,17 @@ def texture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     rng = np.random.default_rng(seed)
     small = rng.uniform(0, 255, (height // 6 + 2, width // 6 + 2, 1)).astype(np.float32)
     small = small * np.array([1.0, 0.9, 0.8], np.float32)  # video halves the resolution of colour
-    return np.clip(cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+    return np.clip(
+        cv2.resize(small, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255
+    ).astype(np.uint8)
 
 
 def sliding(count: int, height: int, width: int, step: int = 2) -> list[NDArray[np.uint8]]:
     """A camera that slides over a far texture with a nearer strip: parallax."""
-    far, near = texture(height, width + count * 3 * step, 1), texture(height, width + count * 3 * step, 2)
+    far, near = (
+        texture(height, width + count * 3 * step, 1),
+        texture(height, width + count * 3 * step, 2),
+    )
     frames = []
     for k in range(count):
         frame = far[:, k * step : k * step + width].copy()
@@ -116,7 +125,10 @@ def write_frames(folder: Path, frames: list[NDArray[np.uint8]], suffix: str = ".
 
 
 def write_video(
-    path: Path, frames: list[NDArray[np.uint8]], times: list[float] | None = None, options: dict[str, str] | None = None
+    path: Path,
+    frames: list[NDArray[np.uint8]],
+    times: list[float] | None = None,
+    options: dict[str, str] | None = None,
 ) -> Path:
     """H.264 with the given time stamps in seconds (24 a second without)."""
     from fractions import Fraction
@@ -130,6 +142,7 @@ def write_video(
         stream.codec_context.time_base = Fraction(1, 1000)
         for k, frame in enumerate(frames):
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture = picture.reformat(format="yuv420p")
             picture.time_base = Fraction(1, 1000)
             picture.pts = round(1000 * (times[k] if times else k / 24))
             container.mux(stream.encode(picture))

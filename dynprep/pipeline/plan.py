@@ -72,10 +72,6 @@ class Plan:
         sound = scene.results[name].sound(self.verify)
         return [item for item in self.stages[name].items(scene.frames) if item not in sound]
 
-    def wanted_and_images(self) -> list[str]:
-        """Stages whose folders the dataset shows."""
-        return [name for name in self.stages if name in self.wanted or name == "images"]
-
     def complete(self, name: str, scene: ScenePlan) -> bool:
         """Whether a scene's result is sealed and all of its files are sound."""
         result = scene.results[name]

@@ -71,8 +71,9 @@ def write_demo(writer: ItemWriter, options: DemoOptions) -> None:
         ThreadPoolExecutor() as pool,
         av.open(str(video), "w", format="mp4", options={"movflags": "faststart"}) as container,
     ):
-        # one encoding thread, so that the same options give the same bytes
-        coding = {"crf": "10", "preset": "veryfast", "threads": "1"}
+        # one thread and no look-ahead, whose rate control differs from run to run: the same
+        # options give the same bytes
+        coding = {"qp": "12", "preset": "veryfast", "threads": "1", "tune": "zerolatency"}
         stream = container.add_stream("libx264", rate=FPS, options=coding)
         stream.width, stream.height, stream.pix_fmt = options.width, options.height, "yuv420p"
         for frame, (rgb, depth, labels) in enumerate(pool.map(draw, range(options.count))):

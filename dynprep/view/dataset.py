@@ -46,7 +46,7 @@ def check_dataset_dir(root: Path, plan: Plan, layout: Layout) -> None:
     for scene in plan.scenes:
         folder = root / scene.name
         ours = _ours(folder)
-        for stage in plan.wanted_and_images():
+        for stage in shown_stages(plan):
             inner = layout.folder(stage)
             if inner is None or not (folder / inner).is_dir():
                 continue
@@ -62,6 +62,12 @@ def check_dataset_dir(root: Path, plan: Plan, layout: Layout) -> None:
                 )
 
 
+def shown_stages(plan: Plan) -> list[str]:
+    """Stages whose results a dataset shows: what was asked for, the frames, the fits."""
+    fits = ["alignment_fit"] if "alignment" in plan.wanted else []
+    return ["images", *fits, *plan.wanted]
+
+
 def lay_out(root: Path, plan: Plan, scene: ScenePlan, layout: Layout, run: dict[str, Any]) -> Path:
     """Make a scene's folder show its results; files that a former run of ours put there and that
     no longer belong are removed, nothing else is. Returns the folder."""
@@ -72,9 +78,7 @@ def lay_out(root: Path, plan: Plan, scene: ScenePlan, layout: Layout, run: dict[
     results = {
         name: scene.results[name]
         for name in scene.results
-        if (name in plan.wanted or name in ("images", "alignment_fit"))
-        and name in plan.stages
-        and plan.complete(name, scene)
+        if name in shown_stages(plan) and plan.complete(name, scene)
     }
     for name, result in results.items():
         for file, relative in layout.linked(name, result, scene.frames).items():

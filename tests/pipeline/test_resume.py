@@ -18,7 +18,9 @@ STAGES = (
 
 
 def keys(store: Path) -> dict[str, list[str]]:
-    return {d.name: sorted(k.name for k in d.iterdir()) for d in store.iterdir() if d.name != "locks"}
+    return {
+        d.name: sorted(k.name for k in d.iterdir()) for d in store.iterdir() if d.name != "locks"
+    }
 
 
 def stamps(store: Path) -> dict[str, int]:
@@ -85,7 +87,14 @@ def wait_for_work(store: Path, stage: str, process: subprocess.Popen[bytes]) -> 
 
 @pytest.mark.slow
 def test_kill_in_every_stage_then_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
-    options = [*SMALL, "data.count=10", "data.width=320", "data.height=200", "logger=none", "logger.report=false"]
+    options = [
+        *SMALL,
+        "data.count=10",
+        "data.width=320",
+        "data.height=200",
+        "logger=none",
+        "logger.report=false",
+    ]
     store = tmp_path / "killed"
 
     def start(where: Path, out: str) -> subprocess.Popen[bytes]:
@@ -102,7 +111,9 @@ def test_kill_in_every_stage_then_rerun_gives_the_same_bytes(tmp_path: Path) -> 
             killed.append(stage)
         process.wait(300)
     # very short stages may be over before they are seen
-    assert len(killed) >= len(STAGES) - 3 and {"images", "frame_flow", "structure", "flow"} <= set(killed)
+    assert len(killed) >= len(STAGES) - 3 and {"images", "frame_flow", "structure", "flow"} <= set(
+        killed
+    )
     assert start(store, "killed_out").wait(300) == 0
     assert tree(tmp_path / "killed_out", PROVENANCE) == tree(tmp_path / "calm_out", PROVENANCE)
     assert not list(store.rglob(".tmp-*")) and not list((tmp_path / "killed_out").rglob(".tmp-*"))
@@ -113,7 +124,9 @@ def test_two_processes_share_one_store(tmp_path: Path) -> None:
     store = tmp_path / "store"
 
     def start(out: str) -> subprocess.Popen[str]:
-        arguments = command(*SMALL, "logger=none", f"store_dir={store}", f"dataset_dir={tmp_path / out}")
+        arguments = command(
+            *SMALL, "logger=none", f"store_dir={store}", f"dataset_dir={tmp_path / out}"
+        )
         return subprocess.Popen(
             arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )
@@ -131,9 +144,18 @@ Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.slow
-def test_two_processes_of_one_run_give_the_same_bytes(run_cli: Cli, run_here: RunHere, tmp_path: Path) -> None:
+def test_two_processes_of_one_run_give_the_same_bytes(
+    run_cli: Cli, run_here: RunHere, tmp_path: Path
+) -> None:
     alone = run_here(*SMALL)
-    done = run_cli(*SMALL, "trainer=ddp_cpu", "trainer.devices=2", "logger=none", "dataset_dir=out", "store_dir=s2")
+    done = run_cli(
+        *SMALL,
+        "trainer=ddp_cpu",
+        "trainer.devices=2",
+        "logger=none",
+        "dataset_dir=out",
+        "store_dir=s2",
+    )
     assert done.returncode == 0, done.stderr
     assert tree(tmp_path / "out", PROVENANCE) == tree(alone / "dataset", PROVENANCE)
 
@@ -148,6 +170,7 @@ def test_multirun_with_two_processes_shares_results(run_cli: Cli, tmp_path: Path
     counts = {stage: len(k) for stage, k in keys(tmp_path / "store").items()}
     assert counts["depth"] == counts["flow"] == 1 and counts["alignment"] == 2
     for job in ("0", "1"):
-        assert len(list((tmp_path / "sweep" / job / "dataset" / "demo" / "alltracker").iterdir())) == 64
-
-
+        assert (
+            len(list((tmp_path / "sweep" / job / "dataset" / "demo" / "alltracker").iterdir()))
+            == 64
+        )

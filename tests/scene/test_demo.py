@@ -18,7 +18,9 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoData:
     )  # fmt: skip
 
 
-def test_true_flow_carries_colours(demo: DemoData, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_true_flow_carries_colours(
+    demo: DemoData, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     store = Store(tmp_path_factory.mktemp("store"))
     (source,) = demo.sources(store)
     images = [frame.image.astype(np.float32) for frame in source.frames()]
@@ -44,7 +46,9 @@ def test_there_are_two_moving_objects_and_one_passes_behind(
     assert min(ball[8:18]) < 0.6 * min(max(ball[:8]), max(ball[18:])) and max(crate) > 0
 
 
-def test_the_clip_is_deterministic(demo: DemoData, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_the_clip_is_deterministic(
+    demo: DemoData, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     clips = []
     for _ in range(2):
         (source,) = demo.sources(Store(tmp_path_factory.mktemp("store")))
@@ -52,7 +56,9 @@ def test_the_clip_is_deterministic(demo: DemoData, tmp_path_factory: pytest.Temp
     assert clips[0] == clips[1]
 
 
-def test_sensor_has_noise_and_holes(demo: DemoData, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_sensor_has_noise_and_holes(
+    demo: DemoData, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     from PIL import Image
 
     (source,) = demo.sources(Store(tmp_path_factory.mktemp("store")))

@@ -133,5 +133,3 @@ def test_two_frames_with_one_name(tmp_path: Path) -> None:
     write_frames(tmp_path, sliding(2, 32, 48), ".jpg")
     with pytest.raises(UserError, match="two frames with one name"):
         FramesSource(tmp_path, "a", ALL, "fail", "black", 24.0).probe()
-
-

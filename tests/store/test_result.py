@@ -92,7 +92,9 @@ def test_begin_keeps_sound_items_and_sweeps_temporary_files(result: Result) -> N
     assert set(result.items()) == {"0"} and not litter.exists()
 
 
-def test_files_are_read_only_but_a_users_file_keeps_its_mode(result: Result, tmp_path: Path) -> None:
+def test_files_are_read_only_but_a_users_file_keeps_its_mode(
+    result: Result, tmp_path: Path
+) -> None:
     fill(result, ["0"])
     assert result.file("0.npy").stat().st_mode & 0o222 == 0
     own = tmp_path / "own.png"

@@ -17,7 +17,9 @@ from dynprep.vision.sampling import cycle_error, pixel_grid, sample, warp
 PIXEL = 1 / 400
 
 
-def world(count: int, outliers: float, seed: int = 0) -> tuple[np.ndarray, dict, np.ndarray, np.ndarray]:
+def world(
+    count: int, outliers: float, seed: int = 0
+) -> tuple[np.ndarray, dict, np.ndarray, np.ndarray]:
     """Grid points with random depths each frame, links between frames, and the true poses."""
     rng = np.random.default_rng(seed)
     points = pixel_grid(12, 16).reshape(-1, 2).astype(float) / 16 - [0.5, 0.37]
@@ -72,7 +74,13 @@ def test_residual_is_zero_for_static_points_and_not_for_moving_ones() -> None:
     assert r == pytest.approx([0, 0.03, 0.05 + 0.05])
 
 
-@given(st.lists(st.lists(st.one_of(st.none(), st.floats(0, 9)), min_size=3, max_size=3), min_size=1, max_size=6))
+@given(
+    st.lists(
+        st.lists(st.one_of(st.none(), st.floats(0, 9)), min_size=3, max_size=3),
+        min_size=1,
+        max_size=6,
+    )
+)
 def test_lower_quartile_is_numpys(rows: list[list[float | None]]) -> None:
     stack = np.array([[np.nan if v is None else v for v in row] for row in rows])
     for k, value in enumerate(lower_quartile(stack)):
@@ -108,7 +116,9 @@ def test_a_chain_leaps_over_an_occlusion() -> None:
     """Points move 1 px a frame; frames 3 and 4 hide them, so every step into or out of these is
     broken; a step over four frames crosses."""
 
-    def step(start: int, target: int, points: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def step(
+        start: int, target: int, points: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         broken = target in (3, 4) or start in (3, 4)
         error = np.full(len(points), 50.0 if broken else 0.0, np.float32)
         drift = 30.0 if broken else 0.0
