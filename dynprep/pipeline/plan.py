@@ -112,17 +112,30 @@ def make_plan(
             scene.results[name] = store.result(recipe(stages[name], source, scene.results))
         plan.scenes.append(scene)
     for scene in plan.scenes:
-        for name in order:
-            if name in wanted or name in HELPERS or plan.complete(name, scene):
-                continue
-            users = [n for n in order if name in stages[n].needs() and n in wanted]
-            raise UserError(
-                f"{' and '.join(users) or 'what you asked for'} needs {name} of scene "
-                f"'{scene.name}', which is not in the store: add {name} to stages, or run it first"
-            )
+        for name in plan.wanted:
+            if missing := sorted(_missing(plan, name, scene)):
+                what = " and ".join(missing)
+                raise UserError(
+                    f"{name} needs {what} of scene '{scene.name}', which the store does not have: "
+                    f"add {what} to stages, or run it first"
+                )
     needed = _needed(plan)
     plan.stages = {name: stage for name, stage in plan.stages.items() if name in needed}
     return plan
+
+
+def _missing(plan: Plan, name: str, scene: ScenePlan) -> set[str]:
+    """Stages that ``name`` reads, itself or through helpers, that nobody asked for and that are
+    not in the store."""
+    if plan.complete(name, scene):
+        return set()
+    found: set[str] = set()
+    for need in plan.stages[name].needs():
+        if need in HELPERS:
+            found |= _missing(plan, need, scene)
+        elif need not in plan.wanted and not plan.complete(need, scene):
+            found.add(need)
+    return found
 
 
 def _closure(stages: Mapping[str, AnyStage], wanted: Sequence[str]) -> set[str]:

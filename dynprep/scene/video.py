@@ -1,6 +1,7 @@
 """Videos, decoded one frame at a time with PyAV."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -32,6 +33,22 @@ def _open(path: Path) -> Any:
         raise UserError(f"{path}: holds no video stream; choose another file")
     container.streams.video[0].thread_type = "AUTO"
     return container
+
+
+def _each_frame(container: Any, stream: Any) -> Iterator[Any]:
+    """Frames in order; at damage first those that the decoder still holds, then its error."""
+    import av
+
+    damage: Exception | None = None
+    try:
+        for packet in container.demux(stream):
+            yield from packet.decode()
+    except (av.FFmpegError, OSError) as error:
+        damage = error
+    if damage is not None:
+        with suppress(av.FFmpegError):  # the same damage, met again by the frames behind it
+            yield from stream.codec_context.decode(None)
+        raise damage
 
 
 @dataclass
@@ -108,7 +125,7 @@ class VideoSource(Source):
             stream = container.streams.video[0]
             index = -1
             try:
-                for index, frame in enumerate(container.decode(stream)):
+                for index, frame in enumerate(_each_frame(container, stream)):
                     if getattr(frame, "is_corrupt", False) and self.on_error == "fail":
                         raise UserError(
                             f"{self.path}: frame {index} is damaged; repair the video, or use the "

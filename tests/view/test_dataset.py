@@ -1,0 +1,247 @@
+"""The dataset folder, its provenance, its pictures, its loggers and its page."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from dynprep.errors import UserError
+from tests.conftest import SHARED, SMALL, RunHere, sliding, write_frames, write_video
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def check(scene: Path, *options: str) -> None:
+    """The contract's own checker, where it is beside this checkout."""
+    if (program := SHARED / "checks" / "check_dataset.py").is_file():
+        done = subprocess.run(
+            [sys.executable, str(program), str(scene), "--pairs", "all", *options],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+
+
+def test_dataset_is_complete_linked_and_explained(run_here: RunHere, tmp_path: Path) -> None:
+    scene = run_here(*SMALL) / "dataset" / "demo"
+    check(scene)
+    linked = [p for p in scene.rglob("*") if p.is_file() and p.suffix in (".png", ".npy")]
+    assert linked and all(p.stat().st_nlink >= 2 for p in linked)
+    provenance = json.loads((scene / "dynprep.json").read_text())
+    folders = provenance["folders"]
+    assert set(folders) == {
+        "images", "masks", "unidepth_disp", "depth_anything_v2", "aligned_depth_anything_v2",
+        "marigold/depth_npy", "alltracker",
+    }  # fmt: skip
+    depth = folders["depth_anything_v2"]
+    assert depth["backend"].endswith("ParallaxDepth") and depth["options"]["fill_masked"] is True
+    assert depth["versions"]["numpy"] == np.__version__ and len(depth["key"]) == 32
+    (stored,) = (tmp_path / "store" / "depth").iterdir()
+    assert stored.name == depth["key"]
+    assert os.path.samefile(stored / "00000.png", scene / "depth_anything_v2" / "00000.png")
+
+
+def test_maps_are_what_the_contract_says(run_here: RunHere, tmp_path: Path) -> None:
+    scene = run_here(*SMALL, "metric_depth.fill=nearest") / "dataset" / "demo"
+    (stored,) = (tmp_path / "store" / "depth").iterdir()
+    for stem in ("00000", "00005"):
+        disparity = np.load(stored / f"{stem}.npy").astype(np.float64)
+        scaled = (disparity - disparity.min()) / (disparity.max() - disparity.min()) * 65535
+        png = np.asarray(Image.open(scene / "depth_anything_v2" / f"{stem}.png"))
+        assert (png == scaled.astype(np.uint16)).mean() > 0.999
+        # the published alignment from the files themselves
+        m, r = png / 65535, np.load(scene / "unidepth_disp" / f"{stem}.npy").astype(np.float64)
+        scale = np.median((r - np.median(r) + 1e-8) / (m - np.median(m) + 1e-8))
+        shift = np.median(r - scale * m)
+        a = scale * m + shift
+        a[a < min(1e-6, np.quantile(a, 0.01))] = 0
+        aligned = np.load(scene / "aligned_depth_anything_v2" / f"{stem}.npy")
+        assert scale > 0 and np.allclose(aligned, np.maximum(a, 0), rtol=1e-6, atol=1e-9)
+
+
+def test_tracks_npy_and_pth_say_the_same(run_here: RunHere) -> None:
+    scene = run_here(*SMALL, "flow.formats=[npy,pth]") / "dataset" / "demo"
+    own = np.load(scene / "alltracker" / "00002_00002.npy")
+    assert (own[:, 2] == 0).all() and (own[:, 3] == 1).all()
+    grid = np.stack(np.meshgrid(np.arange(0, 160, 8), np.arange(0, 96, 8)), -1).reshape(-1, 2)
+    assert (own[:, :2] == grid).all()
+    for name in ("00002_00002", "00001_00006"):
+        bundle = torch.load(scene / "alltracker" / f"{name}.pth", weights_only=True)
+        assert (bundle["tracks"].numpy() == np.load(scene / "alltracker" / f"{name}.npy")).all()
+        assert bundle["original_size"] == [96, 160] and bundle["rate"] == 8
+    # visible points are called visible, as the trainer's product reads them
+    tracks = np.load(scene / "alltracker" / "00001_00002.npy")
+    assert ((1 - tracks[:, 2]) * tracks[:, 3]).mean() > 5 * (tracks[:, 2] * tracks[:, 3]).mean()
+
+
+def test_plain_frames_are_linked_and_resized_ones_are_not(run_here: RunHere, tmp_path: Path) -> None:
+    frames = sliding(3, 120, 160)
+    plain = write_frames(tmp_path / "plain" / "images", frames)
+    out = run_here("data=frames", f"data.path={plain}", "stages=[masks]", "masks=none", name="a")
+    shown = out / "dataset" / "plain" / "images" / "00001.png"
+    assert os.path.samefile(plain / "00001.png", shown)
+    jpegs = write_frames(tmp_path / "jpegs" / "images", frames, ".JPG")
+    out = run_here("data=frames", f"data.path={jpegs}", "stages=[masks]", "masks=none", name="b")
+    assert (out / "dataset" / "jpegs" / "images" / "00001.jpg").is_file()
+    out = run_here(
+        "data=frames", f"data.path={jpegs}", "stages=[masks]", "masks=none", "resolution=480p",
+        "resolution.short_side=60", name="c",
+    )  # fmt: skip
+    small = Image.open(out / "dataset" / "jpegs" / "images" / "00001.png")
+    assert small.size == (80, 60)
+
+
+def test_several_videos_are_several_scenes(run_here: RunHere, tmp_path: Path) -> None:
+    (tmp_path / "clips").mkdir()
+    for k, name in enumerate(("one", "two")):
+        write_video(tmp_path / "clips" / f"{name}.mp4", sliding(4 + k, 64, 96))
+    out = run_here("data=video", f"data.path={tmp_path / 'clips'}", "flow.rate=16")
+    for name, count in (("one", 4), ("two", 5)):
+        check(out / "dataset" / name)
+        assert len(list((out / "dataset" / name / "images").iterdir())) == count
+
+
+def test_user_intrinsics_reach_the_dataset(run_here: RunHere, tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "s" / "images", sliding(3, 120, 160))
+    base = ["data=frames", f"data.path={folder}", "stages=[metric_depth,masks]", "resolution=480p",
+            "resolution.short_side=60"]  # fmt: skip
+
+    def found(name: str, *options: str) -> list[float]:
+        out = run_here(*base, *options, name=name) / "dataset" / "s" / "unidepth_intrins.json"
+        return json.loads(out.read_text())["00001"]
+
+    assert found("focal", "camera.focal=200") == pytest.approx([100, 100, 39.5, 29.5])
+    assert found("fov", "camera.fov=90") == pytest.approx([40, 40, 39.5, 29.5])
+    (tmp_path / "k.json").write_text(json.dumps([150, 160, 80.0, 60.0]))
+    file = found("file", f"camera.file={tmp_path / 'k.json'}")
+    assert file == pytest.approx([75, 80, (80.5) / 2 - 0.5, (60.5) / 2 - 0.5])
+    (tmp_path / "k.json").write_text("{bad")
+    with pytest.raises(UserError, match=r"camera\.file=.*not JSON"):
+        found("bad", f"camera.file={tmp_path / 'k.json'}")
+
+
+def test_alignment_choices(run_here: RunHere) -> None:
+    reports = {}
+    for choice in ("median", "lstsq", "huber", "sequence", "lstsq alignment.per=smooth"):
+        out = run_here(*SMALL, *f"alignment={choice}".split(), name=choice[:9].replace(" ", "_"))
+        check(out / "dataset" / "demo", "--need", "aligned")
+        reports[choice] = json.loads((out / "dataset" / "demo" / "alignment.json").read_text())
+    assert len({f["scale"] for f in reports["sequence"]["frames"].values()}) == 1
+    rough = np.diff([f["scale"] for f in reports["lstsq"]["frames"].values()])
+    smooth = np.diff([f["scale"] for f in reports["lstsq alignment.per=smooth"]["frames"].values()])
+    assert np.abs(smooth).max() < np.abs(rough).max()
+    for report in reports.values():
+        for fit in report["frames"].values():
+            assert fit["scale"] > 0 and 0 <= fit["inliers"] <= 1 and fit["residual"] >= 0
+
+
+def test_scale_below_zero_is_refused_and_recorded(run_here: RunHere, tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "s" / "images", sliding(4, 64, 96, 3))
+    depth = tmp_path / "depth"
+    depth.mkdir()
+    ramp = np.linspace(3, 1, 64, dtype=np.float32)[:, None] * np.ones((1, 96), np.float32)
+    for k in range(4):  # near is far: the strip at the bottom, which parallax calls near, is deep
+        np.save(depth / f"{k:05d}.npy", ramp[::-1])
+    base = ["data=frames", f"data.path={folder}", "metric_depth=sensor", f"metric_depth.path={depth}",
+            "metric_depth.scale=1.0", "masks=none", "stages=[masks,metric_depth,depth,alignment]",
+            "alignment=lstsq"]  # fmt: skip
+    out = run_here(*base) / "dataset" / "s" / "alignment.json"
+    fits = json.loads(out.read_text())["frames"].values()
+    assert all(fit["fallback"] == "spread" and fit["scale"] > 0 for fit in fits)
+    with pytest.raises(UserError, match=r"near would become far.*alignment\.fallback"):
+        run_here(*base, "alignment.fallback=fail", name="fail")
+
+
+def test_report_needs_nothing_else(run_here: RunHere) -> None:
+    out = run_here(*SMALL, "metric_depth=parallax")
+    page = (out / "report.html").read_text()
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+    for word in ("What ran", "Tracks of the middle frame", "data:video/mp4", "Alignment over time", "<svg",
+                 "NOT metric", "flow/delta_avg"):  # fmt: skip
+        assert word in page
+    assert page.count("data:image/jpeg") >= 2 * 7
+    assert (out / "media" / "demo" / "tracks.mp4").is_file()
+    cloud = np.load(out / "media" / "demo" / "points.npy")
+    assert cloud.shape[1] == 6 and np.isfinite(cloud).all() and (cloud[:, 2] < 0).all()
+
+
+def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("Chromium is not installed")
+    out = run_here(*SMALL)
+    shot = tmp_path / "shot.png"
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+             "--disable-background-networking", "--disable-component-update", "--disable-sync",
+             f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,3000", "--hide-scrollbars"]  # fmt: skip
+    page = f"file://{out / 'report.html'}"
+    subprocess.run([browser, *flags, f"--screenshot={shot}", page], check=True, capture_output=True, timeout=120)
+    dom = subprocess.run([browser, *flags, "--dump-dom", page], check=True, capture_output=True, text=True, timeout=120)
+    assert dom.stdout.count("<figure>") >= 14 and "<svg" in dom.stdout
+    pixels = np.asarray(Image.open(shot).convert("RGB"))
+    # pictures are there: the page is neither blank nor grey
+    assert pixels.std() > 30 and len(np.unique(pixels.reshape(-1, 3)[::97], axis=0)) > 500
+
+
+def test_wandb_offline_holds_panels_curves_and_tables(run_here: RunHere) -> None:
+    out = run_here(*SMALL, "logger=wandb")
+    (folder,) = (out / "wandb").glob("offline-run-*")
+    media = folder / "files" / "media"
+    stages = {p.name.rsplit("_", 2)[0] for p in (media / "images" / "demo").iterdir()}
+    assert {"images", "masks", "metric_depth", "depth", "alignment", "prior", "flow"} <= stages
+    assert list(media.rglob("*.mp4")) and list((media / "object3D").rglob("*.json")) and list((media / "table").rglob("*"))
+    parsed = _read_wandb(folder)
+    assert parsed["exit"] == 0
+    assert parsed["summary"]["score/flow/delta_avg"] > 0 and parsed["config"]["flow"]["rate"] == 8
+    assert sum("demo/alignment/scale" in step for step in parsed["history"]) == 8
+
+
+def test_wandb_run_of_a_failure_is_finished_as_failed(run_here: RunHere, tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "s" / "images", sliding(3, 64, 96))
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (96, 64)).save(tmp_path / "masks" / "00000.png")
+    with pytest.raises(UserError, match="no mask"):
+        run_here("data=frames", f"data.path={folder}", "masks=folder", f"masks.path={tmp_path / 'masks'}",
+                 "logger=wandb")  # fmt: skip
+    (run,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
+    parsed = _read_wandb(run)
+    assert parsed["exit"] == 1 and "no mask" in parsed["summary"]["failure"]
+    assert "no mask" in (tmp_path / "run" / "report.html").read_text()
+
+
+def _read_wandb(folder: Path) -> dict:
+    """What the offline file holds, by the reader beside this checkout."""
+    reader = SHARED / "checks" / "read_wandb.py"
+    if not reader.is_file():
+        pytest.skip("the reader of W&B's files is not beside this checkout")
+    import importlib.util
+
+    spec = importlib.util.spec_from_file_location("read_wandb", reader)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    (path,) = folder.glob("*.wandb")
+    return module.parse(str(path))
+
+
+def test_csv_logger(run_here: RunHere) -> None:
+    text = (run_here(*SMALL, "logger=csv") / "metrics.csv").read_text()
+    assert "time/flow," in text and "flow/delta_avg," in text
+
+
+def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> None:
+    done = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
+    assert done.returncode == 0, done.stderr
+    tables = [line for line in done.stderr.splitlines() if line.startswith(" ") and "/" not in line]
+    assert tables and max(len(line.rstrip()) for line in tables) <= 80
+    assert "\x1b" not in done.stderr and "needs up to" in done.stderr and "per second" in done.stderr
+    assert not done.stdout
+    again = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
+    assert "all" in again.stderr and " items in " not in again.stderr
