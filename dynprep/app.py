@@ -11,13 +11,16 @@ from typing import Any
 from dynprep.config.build import Settings, settings
 from dynprep.errors import UserError
 from dynprep.files import write_json
-from dynprep.pipeline.execute import check_disk, plain_errors, run_stage, settle_frames, versions
+from dynprep.pipeline.execute import check_disk, run_stage, settle_frames, versions
+from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import HELPERS, Plan, ScenePlan, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
+from dynprep.scene.truth import Truth
 from dynprep.stages.alignment import REPORT
 from dynprep.stages.images import expected
 from dynprep.store import Store
 from dynprep.view.dataset import check_dataset_dir, lay_out
+from dynprep.view.options import ready
 from dynprep.view.summary import Summary
 from dynprep.view.terminal import Terminal
 
@@ -29,6 +32,8 @@ def make(chosen: Settings) -> Plan:
     for source in chosen.data.sources(store):
         probe = source.probe()
         scenes.append((source, expected(probe, chosen.resolution)))
+        if source.truth is not None:
+            Truth(source.truth)
     users = set(chosen.wanted)
     for name, stage in chosen.stages.items():
         for source, frames in scenes:
@@ -56,28 +61,38 @@ def run(
     started = time.time()
     terminal = Terminal()
     chosen = settings(config, choices)
-    plan = make(chosen)
+    ready(chosen.logger)
+    with plain_errors("store_dir", Path(chosen.run.store_dir)):
+        plan = make(chosen)
     if chosen.logger.group is None:
         chosen.logger.group = sweep
     name = "+".join(scene.name for scene in plan.scenes)
     summary = Summary(name, folder, config, chosen.backends, versions())
     try:
-        with plain_errors(plan):
+        with plain_errors("dataset_dir", chosen.dataset_dir):
             _execute(plan, chosen, terminal, summary, started)
-    except Exception as error:
+    except BaseException as error:
         summary.failure = str(error) or type(error).__name__
+        try:  # the page and the loggers say why; the first error is the one that counts
+            _finish(plan, chosen, summary, started)
+        except Exception as second:
+            terminal.warn(f"no report: {second}")
         raise
-    finally:
-        summary.seconds = time.time() - started
-        summary.peak_memory = _peak_memory()
-        report = _look(plan, chosen, summary)
+    with plain_errors("hydra.run.dir", folder):
+        report = _finish(plan, chosen, summary, started)
     terminal.close(summary, report)
+
+
+def _finish(plan: Plan, chosen: Settings, summary: Summary, started: float) -> Path | None:
+    summary.seconds = time.time() - started
+    summary.peak_memory = _peak_memory()
+    return _look(plan, chosen, summary)
 
 
 def _execute(
     plan: Plan, chosen: Settings, terminal: Terminal, summary: Summary, started: float
 ) -> None:
-    need = check_disk(plan)
+    need = check_disk(plan, chosen.dataset_dir)
     terminal.plan(plan, chosen.backends, need)
     for name in plan.stages:
         batch = chosen.run.batch_size

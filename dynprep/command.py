@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dynprep.errors import UserError
 
+_UNKNOWN = re.compile(r"not in struct|Could not override|No match in the defaults", re.IGNORECASE)
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 
@@ -68,6 +70,8 @@ def _missing(error: MissingConfigException) -> str:
 def _option(message: str) -> str:
     """Hydra's message about an option, with the nearest options that exist."""
     head = message.strip().splitlines()[0]
+    if not _UNKNOWN.search(message):
+        return f"{head} (values with commas, brackets or spaces need quotes: 'data.path=\"a (1).mp4\"')"
     quoted = head.split("'")[1] if head.count("'") >= 2 else ""
     name = quoted.split("=")[0].lstrip("+~")
     if not name:

@@ -47,7 +47,7 @@ def sha256(path: Path) -> str:
 
 def sweep_temporary(folder: Path) -> None:
     """Remove what an interrupted writer left in ``folder``; the caller holds the folder's lock."""
-    for path in folder.glob(f"{TEMPORARY}*"):
+    for path in folder.rglob(f"{TEMPORARY}*"):
         path.unlink(missing_ok=True)
 
 
@@ -56,7 +56,8 @@ def link(source: Path, target: Path) -> None:
     with whole(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
-            os.link(source, temporary)
+            # the file itself: a link to a symlink would hang in the air
+            os.link(os.path.realpath(source), temporary)
         except OSError:  # another file system, or one without hard links
             shutil.copyfile(source, temporary)
 

@@ -83,6 +83,7 @@ def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             timeout=500,
             env={**os.environ, **(env or {})},
             stdin=subprocess.DEVNULL,
+            check=False,
         )
 
     return call

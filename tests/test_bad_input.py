@@ -10,7 +10,16 @@ import pytest
 from PIL import Image
 
 from dynprep.errors import UserError
-from tests.conftest import PROVENANCE, SMALL, RunHere, sliding, texture, tree, write_frames, write_video
+from tests.conftest import (
+    PROVENANCE,
+    SMALL,
+    RunHere,
+    sliding,
+    texture,
+    tree,
+    write_frames,
+    write_video,
+)
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 FRAMES = ["data=frames", "flow.rate=16", "logger.report=false"]
@@ -89,19 +98,26 @@ def test_two_frames_with_one_stem(run_here: RunHere, tmp_path: Path) -> None:
 
 def test_video_cut_in_half(run_here: RunHere, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)  # noise, so that every frame takes its share of the file
-    noisy = [np.clip(f + rng.normal(0, 20, f.shape), 0, 255).astype(np.uint8) for f in sliding(24, 96, 160)]
+    noisy = [
+        np.clip(f + rng.normal(0, 20, f.shape), 0, 255).astype(np.uint8)
+        for f in sliding(24, 96, 160)
+    ]
     whole = write_video(tmp_path / "w.mp4", noisy, options={"movflags": "faststart"})
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
     with pytest.raises(UserError, match=r"cut\.mp4: .*data\.on_error=skip"):
         run_here("data=video", f"data.path={cut}", "flow.rate=16")
-    out = run_here("data=video", f"data.path={cut}", "data.on_error=skip", "flow.rate=16", name="skip")
+    out = run_here(
+        "data=video", f"data.path={cut}", "data.on_error=skip", "flow.rate=16", name="skip"
+    )
     count = len(list((out / "dataset" / "cut" / "images").iterdir()))
     assert 2 <= count < 24
     assert len(list((out / "dataset" / "cut" / "alltracker").iterdir())) == count**2
 
 
-def test_one_frame_says_what_cannot_work_and_two_frames_work(run_here: RunHere, tmp_path: Path) -> None:
+def test_one_frame_says_what_cannot_work_and_two_frames_work(
+    run_here: RunHere, tmp_path: Path
+) -> None:
     one = write_frames(tmp_path / "one", sliding(1, 64, 96))
     with pytest.raises(UserError, match=r"one: .*(2 frames|no parallax)"):
         run_here(*FRAMES, f"data.path={one}")
@@ -110,7 +126,10 @@ def test_one_frame_says_what_cannot_work_and_two_frames_work(run_here: RunHere, 
     assert len(list((out / "alltracker").iterdir())) == 4
     # with depth from a sensor a single frame works
     (tmp_path / "depth").mkdir()
-    np.save(tmp_path / "depth" / "00000.npy", np.linspace(1, 3, 64 * 96, dtype=np.float32).reshape(64, 96))
+    np.save(
+        tmp_path / "depth" / "00000.npy",
+        np.linspace(1, 3, 64 * 96, dtype=np.float32).reshape(64, 96),
+    )
     single = run_here(
         *FRAMES, f"data.path={one}", "metric_depth=sensor", f"metric_depth.path={tmp_path / 'depth'}",
         "metric_depth.scale=1.0", "stages=[metric_depth,masks,flow]", name="single",
@@ -125,7 +144,13 @@ def test_masks_missing_for_some_frames(run_here: RunHere, tmp_path: Path) -> Non
     masks.mkdir()
     for k in (0, 1, 3):
         Image.fromarray(np.full((64, 96), 200, np.uint8)).save(masks / f"{k:05d}.png")
-    options = [*FRAMES, f"data.path={folder}", "masks=folder", f"masks.path={masks}", "stages=[masks]"]
+    options = [
+        *FRAMES,
+        f"data.path={folder}",
+        "masks=folder",
+        f"masks.path={masks}",
+        "stages=[masks]",
+    ]
     with pytest.raises(UserError, match=r"no mask for 1 of 4 frames \(first 00002\)"):
         run_here(*options)
     out = run_here(*options, "masks.missing=empty", name="empty") / "dataset" / "scene" / "masks"
@@ -153,7 +178,9 @@ def test_foreign_files_are_never_deleted(run_here: RunHere, tmp_path: Path) -> N
     foreign.mkdir(parents=True)
     (foreign / "mine.png").write_bytes(b"mine")
     (foreign.parent / "notes.txt").write_text("mine too")
-    with pytest.raises(UserError, match=r"masks: holds 1 files that dynprep did not write, e\.g\. mine\.png"):
+    with pytest.raises(
+        UserError, match=r"masks: holds 1 files that dynprep did not write, e\.g\. mine\.png"
+    ):
         run_here(*SMALL)
     assert (foreign / "mine.png").read_bytes() == b"mine"
     (foreign / "mine.png").unlink()
@@ -173,12 +200,17 @@ def test_shorter_clip_removes_only_what_dynprep_wrote(run_here: RunHere) -> None
     assert len(list((out / "images").iterdir())) == 8
     (out / "notes.txt").write_text("mine")
     run_here(*SMALL, "data.max_frames=5")
-    assert len(list((out / "images").iterdir())) == 5 and len(list((out / "alltracker").iterdir())) == 25
+    assert (
+        len(list((out / "images").iterdir())) == 5
+        and len(list((out / "alltracker").iterdir())) == 25
+    )
     assert (out / "notes.txt").exists()
 
 
 def test_missing_inputs_are_named(run_here: RunHere, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="alignment needs depth and metric_depth.*add depth and metric_depth"):
+    with pytest.raises(
+        UserError, match=r"alignment needs depth and metric_depth.*add depth and metric_depth"
+    ):
         run_here(*SMALL, "stages=[alignment]", "alignment.static_only=false")
     run_here(*SMALL, "stages=[masks,metric_depth,depth]")
     out = run_here(*SMALL, "stages=[alignment]", name="later")
@@ -192,7 +224,9 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     where = tmp_path / "disk"
     where.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(where)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(where)],
+        capture_output=True,
+        check=False,
     )
     if mounted.returncode:
         pytest.skip("mounting a small disk needs root")
@@ -208,12 +242,14 @@ def test_too_small_a_disk_is_refused_before_work(run_here: RunHere, small_disk: 
 def test_disk_that_fills_up_keeps_what_is_whole(
     run_here: RunHere, small_disk: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    import dynprep.pipeline.execute as execute
+    from dynprep.pipeline import execute
 
     options = [*SMALL, "flow.rate=2"]
     store = small_disk / "store"
     with monkeypatch.context() as patch:
-        patch.setattr(execute, "free_bytes", lambda folder: 10**12)  # somebody else fills it meanwhile
+        patch.setattr(
+            execute, "free_bytes", lambda folder: 10**12
+        )  # somebody else fills it meanwhile
         with pytest.raises(UserError, match=r"disk is full.*finished items are kept"):
             run_here(*options, f"store_dir={store}")
     assert not list(store.rglob(".tmp-*"))

@@ -36,7 +36,8 @@ def test_every_group_is_there(group: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override", [f"{g}={c}" for g in GROUPS for c in sorted(GROUPS[g]) if g not in ("data", "experiment")]
+    "override",
+    [f"{g}={c}" for g in GROUPS for c in sorted(GROUPS[g]) if g not in ("data", "experiment")],
 )
 def test_every_choice_builds(override: str) -> None:
     config, choices = composed(["dataset_dir=x", "store_dir=y", override])
@@ -52,7 +53,14 @@ def test_every_option_has_a_comment(path: Path) -> None:
     bare = []
     for line in lines:
         option = re.match(r"\s*([a-z_]+): *\S", line)
-        hidden = option and option.group(1) in ("_target_", "defaults", "dir", "subdir", "chdir", "root")
+        hidden = option and option.group(1) in (
+            "_target_",
+            "defaults",
+            "dir",
+            "subdir",
+            "chdir",
+            "root",
+        )
         if option and not hidden and "#" not in line and path.parent.name != "layout":
             bare.append(line)
     assert not bare
@@ -60,7 +68,11 @@ def test_every_option_has_a_comment(path: Path) -> None:
 
 def test_comments_do_not_hide_values() -> None:
     for path in FILES:
-        yaml.safe_load(path.read_text().replace("${", "(").replace("}", ")") if path.name != "config.yaml" else "")
+        yaml.safe_load(
+            path.read_text().replace("${", "(").replace("}", ")")
+            if path.name != "config.yaml"
+            else ""
+        )
 
 
 def test_default_of_metric_depth_follows_the_data() -> None:
@@ -86,6 +98,12 @@ def test_types_are_checked(value: object, kind: object, good: bool) -> None:
 def test_help_is_worth_reading(run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     done = run_cli("--help")
     assert done.returncode == 0
-    for word in ("data=video data.path=", "masks: folder, motion, none", "flow.rate", "trainer.devices", "-m "):
+    for word in (
+        "data=video data.path=",
+        "masks: folder, motion, none",
+        "flow.rate",
+        "trainer.devices",
+        "-m ",
+    ):
         assert word in done.stdout, done.stdout
     assert max(len(line) for line in done.stdout.splitlines()) <= 100

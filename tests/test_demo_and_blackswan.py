@@ -19,7 +19,10 @@ pytestmark = pytest.mark.slow
 def contract(shared: Path, scene: Path) -> None:
     checker = shared / "checks" / "check_dataset.py"
     done = subprocess.run(
-        [sys.executable, str(checker), str(scene), "--pairs", "all"], capture_output=True, text=True, check=False
+        [sys.executable, str(checker), str(scene), "--pairs", "all"],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout
 

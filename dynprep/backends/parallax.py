@@ -77,8 +77,12 @@ class Parallax:
         known = s.maps.information / (s.maps.information + 1 / self.half_known**2)
         # what lies behind infinity moves on its own; what is a bit off the usual range may be real
         known = known * (s.maps.inverse_depth > low / 2) * (s.maps.inverse_depth < high * 2)
-        z = cv2.resize(s.maps.inverse_depth, size, interpolation=cv2.INTER_LINEAR)
-        known = cv2.resize(known.astype(np.float32), size, interpolation=cv2.INTER_LINEAR)
+        # enlarged together, so that values that are not known do not bleed into their neighbours
+        known = known.astype(np.float32)
+        weighted = np.where(known > 0, s.maps.inverse_depth, 0) * known
+        z = cv2.resize(weighted, size, interpolation=cv2.INTER_LINEAR)
+        known = cv2.resize(known, size, interpolation=cv2.INTER_LINEAR)
+        z = np.divide(z, known, out=np.zeros_like(z), where=known > 0)
         known[s.hidden] = 0
         longest = max(size)
         filled = spread(z, known, s.rgb, (self.strength * longest) ** 2, self.sigma)

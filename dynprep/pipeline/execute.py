@@ -1,18 +1,18 @@
 """Runs what a plan lacks, stage by stage over all scenes."""
 
-import errno
 import platform
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 
 from filelock import Timeout
 
 from dynprep import __version__
 from dynprep.errors import UserError
 from dynprep.files import free_bytes, human_bytes
+from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.pipeline.watch import Say, Watch
@@ -20,7 +20,6 @@ from dynprep.stages.inputs import Frames
 
 # packages whose version may change a result's bytes
 _PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "av", "pillow", "lightning")
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass
@@ -63,35 +62,23 @@ def disk_need(plan: Plan) -> int:
     return need
 
 
-def check_disk(plan: Plan) -> int:
-    """The bytes needed; UserError where the store's disk has less."""
+def check_disk(plan: Plan, dataset_dir: Path) -> int:
+    """The bytes that the store needs; UserError where its disk has less, or where the dataset lies
+    on another disk, to which files must be copied, and that has less."""
     need = disk_need(plan)
-    free = free_bytes(plan.store.root)
-    if need > free:
-        raise UserError(
-            f"store_dir={plan.store.root}: about {human_bytes(need)} are needed, "
-            f"{human_bytes(free)} are free; free space, raise flow.rate, or choose another store_dir"
-        )
+    places = [("store_dir", plan.store.root, need)]
+    if dataset_dir.stat().st_dev != plan.store.root.stat().st_dev:
+        shown = [n for n in plan.stages if n in plan.wanted or n == "images"]
+        copied = sum(plan.stages[n].disk_bytes(s.frames) for n in shown for s in plan.scenes)
+        places.append(("dataset_dir", dataset_dir, copied))
+    for option, folder, bytes_needed in places:
+        free = free_bytes(folder)
+        if bytes_needed > free:
+            raise UserError(
+                f"{option}={folder}: about {human_bytes(bytes_needed)} are needed, "
+                f"{human_bytes(free)} are free; free space, raise flow.rate, or choose another {option}"
+            )
     return need
-
-
-@contextmanager
-def plain_errors(plan: Plan) -> Iterator[None]:
-    """A full or read-only disk said in one line."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise UserError(
-                f"{plan.store.root}: the disk is full ({human_bytes(free_bytes(plan.store.root))} "
-                "free); free space or choose another store_dir and run again: finished items are kept"
-            ) from None
-        if error.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
-            raise UserError(
-                f"{error.filename or plan.store.root}: cannot be written ({error.strerror}); choose "
-                "another store_dir"
-            ) from None
-        raise
 
 
 def run_stage(
@@ -106,7 +93,7 @@ def run_stage(
     stage = plan.stages[name]
     run = StageRun(name, type(stage).__name__)
     started = time.perf_counter()
-    with plain_errors(plan), ExitStack() as held:
+    with plain_errors("store_dir", plan.store.root), ExitStack() as held:
         tasks: list[Task] = []
         open_scenes: list[ScenePlan] = []
         # one order for all processes, so that no two wait for each other
@@ -121,24 +108,28 @@ def run_stage(
                 except Timeout:
                     say(f"{name} of {scene.name}: another process is making it, waiting")
                     held.enter_context(lock.acquire())
+                plan.forget(result)
             if plan.complete(name, scene):
                 run.found += len(result.items())
                 continue
-            sound = result.sound(plan.verify)
+            sound = plan.sound(result)
             items = [i for i in stage.items(scene.frames) if i not in sound]
             result.begin({k: v for k, v in sound.items() if k in stage.items(scene.frames)})
             run.found += len(stage.items(scene.frames)) - len(items)
             tasks += [Task(scene.inputs(), result, item) for item in items]
+            plan.forget(result)
             open_scenes.append(scene)
         if tasks:
             with watch(name, len(tasks)) as advance:
                 predict(stage, tasks, options, batch_size, advance)
-            run.device = options.resolve(len(tasks))["accelerator"]
+            where = options.resolve(len(tasks), stage.uses_device)
+            run.device = f"{where['devices']} {where['accelerator']}"
         run.made = len(tasks)
         run.seconds = time.perf_counter() - started
         for scene in open_scenes:
             facts = {"versions": versions(), "device": run.device, "seconds": run.seconds}
             scene.results[name].close(stage.items(scene.frames), facts)
+            plan.forget(scene.results[name])
         for scene in plan.scenes:
             for item in scene.results[name].items().values():
                 run.notes += [n for n in item.notes if n not in run.notes]

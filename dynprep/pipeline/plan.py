@@ -8,7 +8,7 @@ from dynprep.errors import UserError
 from dynprep.scene.source import Source
 from dynprep.stages.base import Stage
 from dynprep.stages.inputs import Frames, Inputs
-from dynprep.store import Recipe, Result, Store
+from dynprep.store import Item, Recipe, Result, Store
 
 AnyStage = Stage[Any, Any]
 
@@ -66,17 +66,28 @@ class Plan:
     scenes: list[ScenePlan]
     store: Store
     verify: bool
+    _sound: dict[str, dict[str, Item]] = field(default_factory=dict)
+
+    def sound(self, result: Result) -> dict[str, Item]:
+        """Whole items of a result, looked up once: a long clip has T² files."""
+        if result.key not in self._sound:
+            self._sound[result.key] = result.sound(self.verify)
+        return self._sound[result.key]
+
+    def forget(self, result: Result) -> None:
+        """Look a result up anew: it is being written, or somebody else may have written it."""
+        self._sound.pop(result.key, None)
 
     def todo(self, name: str, scene: ScenePlan) -> list[str]:
         """Items of a stage that are not whole in the store."""
-        sound = scene.results[name].sound(self.verify)
+        sound = self.sound(scene.results[name])
         return [item for item in self.stages[name].items(scene.frames) if item not in sound]
 
     def complete(self, name: str, scene: ScenePlan) -> bool:
         """Whether a scene's result is sealed and all of its files are sound."""
         result = scene.results[name]
         seal = result.seal()
-        return seal is not None and len(result.sound(self.verify)) == len(seal["items"])
+        return seal is not None and len(self.sound(result)) == len(seal["items"])
 
 
 def recipe(stage: AnyStage, source: Source, results: Mapping[str, Result]) -> Recipe:

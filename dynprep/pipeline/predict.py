@@ -7,20 +7,24 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Event, Thread
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import BasePredictionWriter, Callback
-from torch.multiprocessing.spawn import ProcessRaisedException
+from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
 from dynprep.errors import UserError
+from dynprep.pipeline.faults import explained, plain_errors
 from dynprep.pipeline.trainer import TrainerOptions, cores, one_thread_an_image
 from dynprep.pipeline.watch import Advance
 from dynprep.stages.base import Stage
 from dynprep.stages.inputs import Inputs
 from dynprep.store import Result
+
+_LOOK_EVERY = 0.5  # seconds
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ class _Items(Dataset[tuple[int, Any]]):
             return index, self.stage.load(task.inputs, task.item)
         except UserError as error:
             return index, _Failed(str(error))
+        except OSError as error:  # torch would rebuild it without its number
+            store = task.result.folder.parents[1]
+            if isinstance(told := explained(error, "store_dir", store), UserError):
+                return index, _Failed(str(told))
+            raise
 
 
 def _as_list(batch: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
@@ -129,9 +138,10 @@ class StoreWriter(BasePredictionWriter):
             self._pool = None
 
     def _write(self, task: Task, output: Any) -> None:
-        writer = task.result.writer(task.item)
-        self.stage.write(writer, task.inputs, task.item, output)
-        task.result.add(writer)
+        with plain_errors("store_dir", task.result.folder.parents[1]):
+            writer = task.result.writer(task.item)
+            self.stage.write(writer, task.inputs, task.item, output)
+            task.result.add(writer)
 
 
 class _Progress(Callback):
@@ -157,11 +167,14 @@ def predict(
     Raises UserError for a user's error in any process. What another process failed to write is
     found by ``Result.close``.
     """
-    where = options.resolve(len(tasks))
+    where = options.resolve(len(tasks), stage.uses_device)
     threads = max(1, cores() // where["devices"])
     callbacks: list[Callback] = [StoreWriter(stage, tasks, options.writers)]
-    if where["devices"] == 1:  # the bar lives in this process
+    following = None
+    if where["devices"] == 1:
         callbacks.append(_Progress(advance))
+    else:  # the items are made in other processes: count what they index
+        following = _Follower(tasks, advance)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     loader = DataLoader(
         _Items(stage, tasks),
@@ -184,9 +197,47 @@ def predict(
             barebones=False,
         )
         try:
+            if following is not None:
+                following.start()
             trainer.predict(StageModule(stage), loader, return_predictions=False)
         except ProcessRaisedException as error:
             raise _from_child(error) from None
+        except (ProcessExitedException, RuntimeError) as error:
+            if isinstance(error, ProcessExitedException) or "DataLoader worker" in str(error):
+                raise UserError(
+                    f"{stage.name}: a worker process was killed, most often for want of memory; use "
+                    "fewer trainer.devices or trainer.readers, or a smaller batch_size, and run again"
+                ) from None
+            raise
+        finally:
+            if following is not None:
+                following.stop()
+
+
+class _Follower:
+    """Advances a bar by what other processes have indexed."""
+
+    def __init__(self, tasks: Sequence[Task], advance: Advance) -> None:
+        self.results = {task.result.key: task.result for task in tasks}
+        self.advance, self.ended, self.seen = advance, Event(), self._count()
+        self.thread = Thread(target=self._follow, daemon=True)
+
+    def _count(self) -> int:
+        return sum(len(result.items()) for result in self.results.values())
+
+    def _follow(self) -> None:
+        while not self.ended.wait(_LOOK_EVERY):
+            count = self._count()
+            self.advance(count - self.seen)
+            self.seen = count
+
+    def start(self) -> None:
+        self.thread.start()
+
+    def stop(self) -> None:
+        self.ended.set()
+        if self.thread.is_alive():
+            self.thread.join()
 
 
 def _from_child(error: Exception) -> Exception:

@@ -38,8 +38,9 @@ class TrainerOptions:
                 "ddp_spawn"
             )
 
-    def resolve(self, items: int) -> dict[str, Any]:
-        """accelerator, devices and strategy for a Trainer that has ``items`` to do."""
+    def resolve(self, items: int, uses_device: bool) -> dict[str, Any]:
+        """accelerator, devices and strategy for a Trainer that has ``items`` to do; work without a
+        network stays in one process on the CPU unless processes on the CPU are asked for."""
         import torch
 
         kind: str = self.accelerator
@@ -47,6 +48,8 @@ class TrainerOptions:
             kind = "gpu" if torch.cuda.is_available() else "cpu"
             if kind == "cpu" and torch.backends.mps.is_available():
                 kind = "mps"
+        if kind != "cpu" and not uses_device:
+            return {"accelerator": "cpu", "devices": 1, "strategy": "auto"}
         count = self.devices
         if count == "auto":
             count = torch.cuda.device_count() if kind == "gpu" else 1

@@ -31,6 +31,8 @@ class Data(ABC):
     truth: str | None
 
     def __post_init__(self) -> None:
+        if self.name is not None and (not self.name or Path(self.name).name != self.name):
+            raise ValueError(f"name is '{self.name}'; a folder's name is meant, without / or ..")
         self.selection = Selection(self.start, self.end, self.stride, self.fps, self.max_frames)
 
     @abstractmethod

@@ -66,7 +66,8 @@ class Selection:
         if self.fps is not None and chosen:
             stamps = np.asarray(times)[chosen]
             ticks = np.arange(stamps[0], stamps[-1] + 1e-9, 1 / self.fps)
-            nearest = np.abs(stamps[None] - ticks[:, None]).argmin(1) if len(ticks) else []
+            middles = (stamps[1:] + stamps[:-1]) / 2
+            nearest = np.searchsorted(middles, ticks)
             chosen = [chosen[k] for k in sorted({int(n) for n in nearest})]
         return chosen[:: self.stride][: self.max_frames]
 

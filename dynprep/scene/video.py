@@ -17,6 +17,9 @@ from dynprep.scene.source import OnError, Probe, RawFrame, Selection, Source, no
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg")
 
 
+_LOST_END = 4.0  # frames: a stream that ends this much before its announced end is cut
+
+
 def _open(path: Path) -> Any:
     import av
 
@@ -79,15 +82,23 @@ class VideoSource(Source):
         with _open(self.path) as container:
             stream = container.streams.video[0]
             promised = stream.frames
+            end = container.duration / av.time_base if container.duration else 0.0
             try:
                 for packet in container.demux(stream):
-                    if packet.size and packet.pts is not None:
+                    if packet.size and packet.is_discard:  # cut away by the file's edit list
+                        promised -= 1
+                    elif packet.size and packet.pts is not None:
                         stamps.append(float(packet.pts * packet.time_base))
                     damage = damage or ("a damaged packet" if packet.is_corrupt else "")
             except (av.FFmpegError, OSError) as error:
                 damage = f"reading stops with '{error.strerror}'"
         if promised > len(stamps):
             damage = f"{promised} frames are announced, {len(stamps)} are there"
+        elif len(stamps) > 1 and not promised:
+            stamps.sort()
+            frame = (stamps[-1] - stamps[0]) / (len(stamps) - 1)
+            if end - stamps[-1] > _LOST_END * max(frame, 1e-3):
+                damage = f"{end:.1f} s are announced, frames end at {stamps[-1]:.1f} s"
         if damage and self.on_error == "fail":
             raise UserError(
                 f"{self.path}: the video is cut or damaged ({damage}); repair it, or use the "
@@ -126,7 +137,9 @@ class VideoSource(Source):
             index = -1
             try:
                 for index, frame in enumerate(_each_frame(container, stream)):
-                    if getattr(frame, "is_corrupt", False) and self.on_error == "fail":
+                    if getattr(frame, "is_corrupt", False):
+                        if self.on_error == "skip":
+                            return
                         raise UserError(
                             f"{self.path}: frame {index} is damaged; repair the video, or use the "
                             "frames before it with data.on_error=skip"
@@ -147,7 +160,7 @@ class VideoSource(Source):
         for index, time, image in self._decode():
             if index in wanted:
                 given += 1
-                yield RawFrame(index, time, str(index), np.ascontiguousarray(image))
+                yield RawFrame(index, time, f"frame {index}", np.ascontiguousarray(image))
             if index >= last:
                 break
         if given < len(wanted) and (given == 0 or self.on_error == "fail"):

@@ -206,7 +206,7 @@ class Alignment(Stage[tuple[Array, Affine], NDArray[np.float32]]):
         floor = self.floor
         if floor is None:
             floor = min(_PUBLISHED_FLOOR, float(np.quantile(a, _PUBLISHED_QUANTILE)))
-        low = floor if self.below_floor == "clamp" else 0.0
+        low = max(floor, 0.0) if self.below_floor == "clamp" else 0.0
         # a floor below 0 (the published rule allows it) must not let negative disparity through
         return np.where(a < floor, low, np.maximum(a, 0.0)).astype(np.float32)
 

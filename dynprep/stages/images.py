@@ -69,7 +69,7 @@ def expected(probe: Probe, resolution: Resolution) -> Frames:
     """The table of frames as far as headers tell, for estimates."""
     height, width = resolution.target(probe.height, probe.width)
     digits = max(_FEWEST_DIGITS, len(str(probe.count - 1)))
-    table = tuple(Frame(f"{k:0{digits}d}", k, 0.0, str(k)) for k in range(probe.count))
+    table = tuple(Frame(f"{k:0{digits}d}", k, 0.0, f"frame {k}") for k in range(probe.count))
     return Frames(table, ".png", height, width, probe.height, probe.width)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dynprep.errors import UserError
+from dynprep.scene.pictures import natural
 from dynprep.scene.source import Source
 from dynprep.stages.base import Stage
 from dynprep.stages.inputs import Frames, Inputs
@@ -64,11 +65,17 @@ class Camera(Stage[Inputs, tuple[Values, str]]):
             raise UserError(f"camera.file={path}: {error.strerror}; check the path") from None
         except ValueError as error:
             raise UserError(f"camera.file={path}: not JSON ({error})") from None
-        rows = [raw[key] for key in sorted(raw)] if isinstance(raw, dict) else [raw]
+        rows = (
+            [raw[key] for key in sorted(raw, key=lambda k: natural(Path(k)))]
+            if isinstance(raw, dict)
+            else [raw]
+        )
         for row in rows:
             good = isinstance(row, list) and len(row) == 4
             if not good or not all(isinstance(v, int | float) and math.isfinite(v) for v in row):
                 raise UserError(f"camera.file={path}: {row} is not [fx, fy, cx, cy] in pixels")
+            if min(row[:2]) <= 0:
+                raise UserError(f"camera.file={path}: {row}: focal lengths must be above 0 pixels")
         return rows
 
     def load(self, inputs: Inputs, item: str) -> Inputs:

@@ -72,6 +72,8 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
     def __post_init__(self) -> None:
         if self.points < 32:
             raise ValueError(f"points is {self.points}; at least 32 decide a camera's motion")
+        if self.reach < 1 or self.iterations < 0:
+            raise ValueError("reach must be 1 frame or more, iterations 0 or more")
         if not 0 < self.kept < 1:
             raise ValueError(f"kept is {self.kept}; a share between 0 and 1 is meant")
 

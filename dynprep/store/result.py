@@ -199,9 +199,9 @@ class Result:
         """Prepare for writing: only the items in ``keep`` stay indexed. The caller holds the lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep_temporary(self.folder)
-        (self.folder / SEAL).unlink(missing_ok=True)
         with whole(self.folder / "index.kept.jsonl") as temporary:
             temporary.write_text("".join(json.dumps(asdict(item)) + "\n" for item in keep.values()))
+        (self.folder / SEAL).unlink(missing_ok=True)  # only now: a crash in between forgets nothing
         for path in self.folder.glob("index.*.jsonl"):
             if path.name != "index.kept.jsonl":
                 path.unlink()

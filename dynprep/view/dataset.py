@@ -7,33 +7,23 @@ from typing import Any
 
 from dynprep import __version__
 from dynprep.errors import UserError
-from dynprep.files import link, write_json
+from dynprep.files import link, sweep_temporary, write_json
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.view.layout import Layout
+from dynprep.view.manifest import Manifest
 
 PROVENANCE = "dynprep.json"
-MANIFEST = "dynprep_files.json"  # what we wrote, so that nobody else's file is ever touched
 
 
-def _ours(folder: Path) -> dict[str, int]:
-    """Size of each file that dynprep wrote in a scene's folder, by relative path."""
-    try:
-        return {str(k): int(v) for k, v in json.loads((folder / MANIFEST).read_text()).items()}
-    except FileNotFoundError:
-        return {}
-    except (ValueError, AttributeError) as error:
-        raise UserError(
-            f"{folder / MANIFEST}: not readable ({error}); choose another dataset_dir"
-        ) from None
-
-
-def _is_ours(path: Path, relative: str, ours: dict[str, int]) -> bool:
-    return relative in ours and path.stat().st_size == ours[relative]
+def shown_stages(plan: Plan) -> list[str]:
+    """Stages whose results a dataset shows: what was asked for, the frames, the fits."""
+    fits = ["alignment_fit"] if "alignment" in plan.wanted else []
+    return ["images", *fits, *plan.wanted]
 
 
 def check_dataset_dir(root: Path, plan: Plan, layout: Layout) -> None:
     """Raise UserError, before any work, if a scene's folder cannot be written or holds files of
-    somebody else's where the trainer would read them."""
+    somebody else's where the dataset's would lie."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / f".dynprep-{os.getpid()}"
@@ -44,81 +34,70 @@ def check_dataset_dir(root: Path, plan: Plan, layout: Layout) -> None:
             f"dataset_dir={root}: cannot be written ({error.strerror}); choose another dataset_dir"
         ) from None
     for scene in plan.scenes:
-        folder = root / scene.name
-        ours = _ours(folder)
+        manifest = Manifest.of(root / scene.name)
         for stage in shown_stages(plan):
-            inner = layout.folder(stage)
-            if inner is None or not (folder / inner).is_dir():
-                continue
-            foreign = [
-                path
-                for path in sorted((folder / inner).iterdir())
-                if not _is_ours(path, f"{inner}/{path.name}", ours)
-            ]
-            if foreign:
-                raise UserError(
-                    f"{folder / inner}: holds {len(foreign)} files that dynprep did not write, e.g. "
-                    f"{foreign[0].name}; move them away or choose another dataset_dir"
-                )
+            if (inner := layout.folder(stage)) is not None:
+                _refuse(manifest.folder / inner, manifest.foreign_in(inner))
+        single = [*layout.single_files(plan.wanted), PROVENANCE]
+        _refuse(manifest.folder, [name for name in single if manifest.foreign(name)])
 
 
-def shown_stages(plan: Plan) -> list[str]:
-    """Stages whose results a dataset shows: what was asked for, the frames, the fits."""
-    fits = ["alignment_fit"] if "alignment" in plan.wanted else []
-    return ["images", *fits, *plan.wanted]
+def _refuse(folder: Path, foreign: list[str]) -> None:
+    if foreign:
+        raise UserError(
+            f"{folder}: holds {len(foreign)} files that dynprep did not write, e.g. {foreign[0]}; "
+            "move them away or choose another dataset_dir"
+        )
 
 
 def lay_out(root: Path, plan: Plan, scene: ScenePlan, layout: Layout, run: dict[str, Any]) -> Path:
     """Make a scene's folder show its results; files that a former run of ours put there and that
     no longer belong are removed, nothing else is. Returns the folder."""
     folder = root / scene.name
-    before = _ours(folder)
-    wanted: dict[str, Path] = {}
-    shown: dict[str, Any] = {}
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = Manifest.of(folder)
+    before = set(manifest.files)
     results = {
         name: scene.results[name]
         for name in scene.results
         if name in shown_stages(plan) and plan.complete(name, scene)
     }
-    for name, result in results.items():
-        for file, relative in layout.linked(name, result, scene.frames).items():
-            wanted[relative] = result.file(file)
-        if (inner := layout.folder(name)) is not None:
-            shown[inner] = _origin(name, scene)
-    composed = layout.composed(results, scene.frames)
-    # the manifest covers old and new until all is in place: a crash in between loses track of none
-    sizes = {relative: source.stat().st_size for relative, source in wanted.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / MANIFEST, {**before, **sizes})
+    wanted = {
+        relative: result.file(file)
+        for name, result in results.items()
+        for file, relative in layout.linked(name, result, scene.frames).items()
+    }
+    # old and new are ours until all is in place: a crash in between loses track of none
+    for relative, source in wanted.items():
+        manifest.add(relative, source)
+    manifest.save()
+    filled = {inner for name in results if (inner := layout.folder(name)) is not None}
+    for inner in filled:
+        if (folder / inner).is_dir():
+            sweep_temporary(folder / inner)
     for relative, source in wanted.items():
         target = folder / relative
         if not (target.exists() and os.path.samefile(source, target)):
             link(source, target)
+    composed = layout.composed(results, scene.frames)
+    shown = {inner: _origin(n, scene) for n in results if (inner := layout.folder(n)) is not None}
+    kept = {k: v for k, v in _provenance(folder).get("folders", {}).items() if k not in shown}
+    composed[PROVENANCE] = {
+        "dynprep": __version__,
+        "scene": scene.name,
+        "source": {"path": scene.source.describe(), **scene.source.identity()},
+        "run": run,
+        "folders": {**kept, **shown},
+    }
     for relative, value in composed.items():
         write_json(folder / relative, value)
-        sizes[relative] = (folder / relative).stat().st_size
+        manifest.add(relative, folder / relative)
+        manifest.save()
     # only in folders that this run fills: what a run did not touch stays as it was
-    filled = {str(Path(relative).parent) for relative in sizes} - {"."}
-    for relative in before.keys() - sizes.keys():
-        path = folder / relative
-        if str(Path(relative).parent) in filled:
-            if path.is_file() and _is_ours(path, relative, before):
-                path.unlink()
-        else:
-            sizes[relative] = before[relative]
-    earlier = _provenance(folder).get("folders", {})
-    kept = {inner: entry for inner, entry in earlier.items() if inner not in shown}
-    write_json(
-        folder / PROVENANCE,
-        {
-            "dynprep": __version__,
-            "scene": scene.name,
-            "source": {"path": scene.source.describe(), **scene.source.identity()},
-            "run": run,
-            "folders": {**kept, **shown},
-        },
-    )
-    write_json(folder / MANIFEST, sizes)
+    for relative in before - wanted.keys() - composed.keys():
+        if str(Path(relative).parent) in filled and not manifest.foreign(relative):
+            (folder / relative).unlink(missing_ok=True)
+    manifest.settle()
     return folder
 
 

@@ -1,6 +1,6 @@
 """Where each stage's files lie in a dataset folder."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -58,6 +58,11 @@ class Layout:
             }.get(stage, "{stem}.npy")
             files = [pattern.format(stem=stem) for stem in frames.stems]
         return {name: f"{folder}/{name}" for name in files}
+
+    def single_files(self, stages: Sequence[str]) -> list[str]:
+        """Files at the top of a scene's folder that these stages give."""
+        found = ["alignment.json"] if "alignment" in stages else []
+        return [*found, self.intrinsics] if "metric_depth" in stages else found
 
     def composed(self, results: Mapping[str, Result], frames: Frames) -> dict[str, Any]:
         """JSON files in the dataset that are put together from several of the store's."""

@@ -112,11 +112,21 @@ class Terminal:
             ("found", "right"),
             ("time", "right"),
             ("per second", "right"),
+            ("where", "left"),
         ):
             table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]
+        devices = {run.name: run.device for run in summary.runs}
         for name, backend, made, found, seconds, rate in summary.rows():
             speed = f"{rate:.1f}" if made else ""
-            table.add_row(name, backend, str(made), str(found), f"{seconds:.1f} s", speed)
+            table.add_row(
+                name,
+                backend,
+                str(made),
+                str(found),
+                f"{seconds:.1f} s",
+                speed,
+                devices.get(name, ""),
+            )
         self.console.print(table)
         memory = f"{summary.peak_memory / 1e9:.1f} GB of memory at most"
         self.say(f"{summary.seconds:.1f} s in all, {memory}\n")

@@ -6,6 +6,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -82,7 +83,9 @@ def test_tracks_npy_and_pth_say_the_same(run_here: RunHere) -> None:
     assert ((1 - tracks[:, 2]) * tracks[:, 3]).mean() > 5 * (tracks[:, 2] * tracks[:, 3]).mean()
 
 
-def test_plain_frames_are_linked_and_resized_ones_are_not(run_here: RunHere, tmp_path: Path) -> None:
+def test_plain_frames_are_linked_and_resized_ones_are_not(
+    run_here: RunHere, tmp_path: Path
+) -> None:
     frames = sliding(3, 120, 160)
     plain = write_frames(tmp_path / "plain" / "images", frames)
     out = run_here("data=frames", f"data.path={plain}", "stages=[masks]", "masks=none", name="a")
@@ -174,17 +177,34 @@ def test_report_needs_nothing_else(run_here: RunHere) -> None:
 
 
 def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
-    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    browser = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
     if browser is None:
         pytest.skip("Chromium is not installed")
     out = run_here(*SMALL)
     shot = tmp_path / "shot.png"
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-             "--disable-background-networking", "--disable-component-update", "--disable-sync",
-             f"--user-data-dir={tmp_path / 'profile'}", "--window-size=1280,3000", "--hide-scrollbars"]  # fmt: skip
+    names = (
+        "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+    )
+    names += " disable-component-update disable-sync hide-scrollbars window-size=1280,3000"
+    flags = [*(f"--{n}" for n in names.split()), f"--user-data-dir={tmp_path / 'profile'}"]
     page = f"file://{out / 'report.html'}"
-    subprocess.run([browser, *flags, f"--screenshot={shot}", page], check=True, capture_output=True, timeout=120)
-    dom = subprocess.run([browser, *flags, "--dump-dom", page], check=True, capture_output=True, text=True, timeout=120)
+    subprocess.run(
+        [browser, *flags, f"--screenshot={shot}", page],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    dom = subprocess.run(
+        [browser, *flags, "--dump-dom", page],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
     assert dom.stdout.count("<figure>") >= 14 and "<svg" in dom.stdout
     pixels = np.asarray(Image.open(shot).convert("RGB"))
     # pictures are there: the page is neither blank nor grey
@@ -197,7 +217,11 @@ def test_wandb_offline_holds_panels_curves_and_tables(run_here: RunHere) -> None
     media = folder / "files" / "media"
     stages = {p.name.rsplit("_", 2)[0] for p in (media / "images" / "demo").iterdir()}
     assert {"images", "masks", "metric_depth", "depth", "alignment", "prior", "flow"} <= stages
-    assert list(media.rglob("*.mp4")) and list((media / "object3D").rglob("*.json")) and list((media / "table").rglob("*"))
+    assert (
+        list(media.rglob("*.mp4"))
+        and list((media / "object3D").rglob("*.json"))
+        and list((media / "table").rglob("*"))
+    )
     parsed = _read_wandb(folder)
     assert parsed["exit"] == 0
     assert parsed["summary"]["score/flow/delta_avg"] > 0 and parsed["config"]["flow"]["rate"] == 8
@@ -228,7 +252,10 @@ def _read_wandb(folder: Path) -> dict:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     (path,) = folder.glob("*.wandb")
-    return module.parse(str(path))
+    end = time.monotonic() + 30  # W&B's own process writes the last records
+    while (parsed := module.parse(str(path)))["exit"] is None and time.monotonic() < end:
+        time.sleep(0.2)
+    return parsed
 
 
 def test_csv_logger(run_here: RunHere) -> None:
@@ -241,7 +268,88 @@ def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> Non
     assert done.returncode == 0, done.stderr
     tables = [line for line in done.stderr.splitlines() if line.startswith(" ") and "/" not in line]
     assert tables and max(len(line.rstrip()) for line in tables) <= 80
-    assert "\x1b" not in done.stderr and "needs up to" in done.stderr and "per second" in done.stderr
+    assert (
+        "\x1b" not in done.stderr and "needs up to" in done.stderr and "per second" in done.stderr
+    )
     assert not done.stdout
     again = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert "all" in again.stderr and " items in " not in again.stderr
+
+
+def test_a_crash_while_laying_out_does_not_lock_the_folder(
+    run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dynprep.view import dataset
+
+    scene = run_here(*SMALL) / "dataset" / "demo"
+    links: list[Path] = []
+
+    def crash(source: Path, target: Path) -> None:
+        if len(links) == 5:
+            (target.parent / f".tmp-123-{target.name}").write_bytes(b"half")  # what a kill leaves
+            raise KeyboardInterrupt
+        links.append(target)
+        os.link(source, target.with_name(f".tmp-9-{target.name}"))
+        os.replace(target.with_name(f".tmp-9-{target.name}"), target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "link", crash)
+        with pytest.raises(KeyboardInterrupt):
+            run_here(*SMALL, "depth.sigma=20.0")
+    run_here(*SMALL)  # back to the old options
+    run_here(*SMALL, "depth.sigma=20.0")
+    assert not list(scene.rglob(".tmp-*"))
+    check(scene)
+
+
+def test_truncated_store_file_is_mended_in_the_same_dataset(
+    run_here: RunHere, tmp_path: Path
+) -> None:
+    scene = run_here(*SMALL) / "dataset" / "demo"
+    good = (scene / "aligned_depth_anything_v2" / "00001.npy").read_bytes()
+    (victim,) = (tmp_path / "store" / "alignment").glob("*/00001.npy")
+    victim.chmod(0o644)
+    os.truncate(victim, 40)
+    run_here(*SMALL)
+    assert (scene / "aligned_depth_anything_v2" / "00001.npy").read_bytes() == good
+
+
+@pytest.mark.parametrize(
+    "name", ["unidepth_intrins.json", "alignment.json", "dynprep.json", "dynprep_files.json"]
+)
+def test_a_users_file_at_the_top_is_not_overwritten(
+    run_here: RunHere, tmp_path: Path, name: str
+) -> None:
+    path = tmp_path / "run" / "dataset" / "demo" / name
+    path.parent.mkdir(parents=True)
+    path.write_text("[1, 2]")
+    with pytest.raises(UserError, match="dataset_dir"):
+        run_here(*SMALL)
+    assert path.read_text() == "[1, 2]"
+
+
+def test_frames_that_are_symlinks(run_here: RunHere, tmp_path: Path) -> None:
+    real = write_frames(tmp_path / "real", sliding(3, 64, 96))
+    links = tmp_path / "links" / "images"
+    links.mkdir(parents=True)
+    for path in real.iterdir():
+        (links / path.name).symlink_to(Path("../../real") / path.name)
+    out = run_here("data=frames", f"data.path={links}", "flow.rate=16")
+    check(out / "dataset" / "links")
+    assert not any(p.is_symlink() for p in out.rglob("*"))
+
+
+def test_one_scene_name_is_one_folder(run_here: RunHere) -> None:
+    for name in ("../x", "a/b", ""):
+        with pytest.raises(UserError, match=r"name is"):
+            run_here(*SMALL, f"data.name='{name}'")
+
+
+def test_online_without_an_account_fails_before_work(
+    run_here: RunHere, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    with pytest.raises(UserError, match="wandb login"):
+        run_here(*SMALL, "logger=wandb", "logger.mode=online")
+    assert not (tmp_path / "store").exists()

@@ -23,6 +23,8 @@ from dynprep.stages.metric_depth import MetricDepth
 from dynprep.vision.edge_aware import spread
 
 _SUFFIXES = (".npy", ".png")
+_MILLIMETRE = 0.001  # metres
+_ASPECT = 0.03  # by how much a depth map's aspect may differ from the frame's, by rounding
 
 
 @lru_cache(maxsize=8)
@@ -44,14 +46,14 @@ class SensorDepth(MetricDepth[Sample]):
     """A folder of .npy or .png, one a frame; ``value · scale`` is metres; holes are filled."""
 
     path: str | None
-    scale: float
+    scale: float | None
     farthest: float
     fill: Literal["guided", "nearest"]
     strength: float
     sigma: float
 
     def __post_init__(self) -> None:
-        if self.scale <= 0 or self.farthest <= 0:
+        if (self.scale is not None and self.scale <= 0) or self.farthest <= 0:
             raise ValueError("scale (metres a value) and farthest (metres) must be above 0")
 
     def needs(self) -> tuple[str, ...]:
@@ -90,7 +92,16 @@ class SensorDepth(MetricDepth[Sample]):
             raise UserError(f"{folder}: no depth for frame {item}; every frame needs one")
         frames = inputs.frames
         raw = _read(path)
-        depth = raw.astype(np.float32) * np.float32(self.scale)
+        scale = self.scale
+        if scale is None:  # whole numbers are millimetres, as sensors write them
+            scale = _MILLIMETRE if np.issubdtype(raw.dtype, np.integer) else 1.0
+        depth = raw.astype(np.float32) * np.float32(scale)
+        aspect = (raw.shape[1] / raw.shape[0]) / (frames.width / frames.height)
+        if abs(aspect - 1) > _ASPECT:
+            raise UserError(
+                f"{path}: {raw.shape[1]}x{raw.shape[0]} has another shape than the frame, "
+                f"{frames.width}x{frames.height}; turn or crop the depth like the frames"
+            )
         good = np.isfinite(depth) & (depth > 0) & (depth <= self.farthest)
         depth = np.where(good, depth, 0).astype(np.float32)
         size = (frames.width, frames.height)
@@ -98,7 +109,7 @@ class SensorDepth(MetricDepth[Sample]):
         if not (depth > 0).any():
             raise UserError(
                 f"{path}: no value between 0 and {self.farthest:g} m; check metric_depth.scale "
-                f"(now {self.scale:g} metres a value) and metric_depth.farthest"
+                f"(now {scale:g} metres a value) and metric_depth.farthest"
             )
         return Sample(inputs.rgb(item), depth, inputs.intrinsics(item))
 
