@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 import warnings
 from collections import deque
 from collections.abc import Sequence
@@ -25,6 +26,7 @@ from dynprep.stages.inputs import Inputs
 from dynprep.store import Result
 
 _LOOK_EVERY = 0.5  # seconds
+_START = "fork" if sys.platform == "linux" else "spawn"  # of reader processes
 
 
 @dataclass(frozen=True)
@@ -176,10 +178,13 @@ def predict(
     else:  # the items are made in other processes: count what they index
         following = _Follower(tasks, advance)
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    readers = 0 if len(tasks) == 1 else min(options.readers, len(tasks))
     loader = DataLoader(
         _Items(stage, tasks),
         batch_size=batch_size or min(stage.batch(threads), len(tasks)),
-        num_workers=0 if len(tasks) == 1 else min(options.readers, len(tasks)),
+        num_workers=readers,
+        # said outright: a parallel launcher sets a start method of its own, which readers cannot use
+        multiprocessing_context=_START if readers else None,
         collate_fn=_as_list,
         worker_init_fn=_start_reader,
     )
