@@ -25,7 +25,7 @@ from dynprep.view.summary import Summary
 from dynprep.view.terminal import Terminal
 
 
-def make(chosen: Settings) -> Plan:
+def make(chosen: Settings, origin: dict[str, Any]) -> Plan:
     """Look at the sources and the store; compute nothing. Raises UserError for what cannot work."""
     store = Store(Path(chosen.run.store_dir).expanduser())
     scenes = []
@@ -45,7 +45,7 @@ def make(chosen: Settings) -> Plan:
                     f"{stage.fewest_frames} frames, there is {len(frames)}"
                 )
     plan = make_plan(chosen.stages, chosen.wanted, scenes, store, chosen.run.verify)
-    check_dataset_dir(chosen.dataset_dir, plan, chosen.layout)
+    check_dataset_dir(chosen.dataset_dir, plan, chosen.layout, origin)
     return plan
 
 
@@ -61,16 +61,17 @@ def run(
     started = time.time()
     terminal = Terminal()
     chosen = settings(config, choices)
+    origin = {"folder": str(folder), "sweep": sweep, "started": started, "versions": versions()}
     ready(chosen.logger)
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
-        plan = make(chosen)
+        plan = make(chosen, origin)
     if chosen.logger.group is None:
         chosen.logger.group = sweep
     name = "+".join(scene.name for scene in plan.scenes)
     summary = Summary(name, folder, config, chosen.backends, versions())
     try:
         with plain_errors("dataset_dir", chosen.dataset_dir):
-            _execute(plan, chosen, terminal, summary, started)
+            _execute(plan, chosen, terminal, summary, origin)
     except BaseException as error:
         summary.failure = str(error) or type(error).__name__
         try:  # the page and the loggers say why; the first error is the one that counts
@@ -90,7 +91,7 @@ def _finish(plan: Plan, chosen: Settings, summary: Summary, started: float) -> P
 
 
 def _execute(
-    plan: Plan, chosen: Settings, terminal: Terminal, summary: Summary, started: float
+    plan: Plan, chosen: Settings, terminal: Terminal, summary: Summary, origin: dict[str, Any]
 ) -> None:
     need = check_disk(plan, chosen.dataset_dir)
     terminal.plan(plan, chosen.backends, need)
@@ -102,9 +103,10 @@ def _execute(
         if name == "images":
             for scene in plan.scenes:
                 settle_frames(scene)
-    origin = {"folder": str(summary.folder), "started": started, "versions": summary.versions}
     for scene in plan.scenes:
-        summary.datasets.append(lay_out(chosen.dataset_dir, plan, scene, chosen.layout, origin))
+        with plan.store.folder_lock(chosen.dataset_dir / scene.name):
+            folder = lay_out(chosen.dataset_dir, plan, scene, chosen.layout, origin)
+        summary.datasets.append(folder)
 
 
 def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:

@@ -54,8 +54,12 @@ class Data(ABC):
                 )
         return list(names)
 
-    def _truth(self, own: Path | None = None) -> Path | None:
-        return own if self.truth is None else Path(self.truth)
+    def _truth(self, scene: str) -> Path | None:
+        """``truth``, or the folder in it that is called like the scene."""
+        if self.truth is None:
+            return None
+        folder = Path(self.truth).expanduser()
+        return folder / scene if (folder / scene).is_dir() else folder
 
 
 @dataclass
@@ -96,7 +100,7 @@ class DemoData(Data):
                 selection=self.selection,
                 on_error=self.on_error,
                 sensor=result.folder / demo.SENSOR,
-                truth=self._truth(result.folder / demo.TRUTH),
+                truth=self._truth("demo") or result.folder / demo.TRUTH,
                 camera=dict.fromkeys(range(self.count), known),
             )
         ]
@@ -132,7 +136,7 @@ class VideoData(Data):
                 paths.append(path)
         names = self._named(paths, [p.stem for p in paths])
         return [
-            VideoSource(p, n, self.selection, self.on_error, truth=self._truth())
+            VideoSource(p, n, self.selection, self.on_error, truth=self._truth(n))
             for p, n in zip(paths, names, strict=True)
         ]
 
@@ -167,7 +171,13 @@ class FramesData(Data):
         ]
         return [
             FramesSource(
-                p, n, self.selection, self.on_error, self.background, self.rate, truth=self._truth()
+                p,
+                n,
+                self.selection,
+                self.on_error,
+                self.background,
+                self.rate,
+                truth=self._truth(n),
             )
             for p, n in zip(paths, self._named(paths, names), strict=True)
         ]

@@ -1,5 +1,6 @@
 """The folder of all results."""
 
+import hashlib
 from pathlib import Path
 
 from filelock import FileLock
@@ -27,6 +28,14 @@ class Store:
 
     def lock(self, result: Result) -> FileLock:
         """Whoever holds it may write the result; the system frees it when its holder dies."""
+        return self._lock(f"{result.recipe.stage}-{result.key}")
+
+    def folder_lock(self, folder: Path) -> FileLock:
+        """Whoever holds it may lay out that dataset folder."""
+        digest = hashlib.sha256(str(folder.absolute()).encode()).hexdigest()
+        return self._lock(f"dataset-{digest[:32]}")
+
+    def _lock(self, name: str) -> FileLock:
         folder = self.root / "locks"
         folder.mkdir(exist_ok=True)
-        return FileLock(folder / f"{result.recipe.stage}-{result.key}.lock")
+        return FileLock(folder / f"{name}.lock")

@@ -21,9 +21,12 @@ def shown_stages(plan: Plan) -> list[str]:
     return ["images", *fits, *plan.wanted]
 
 
-def check_dataset_dir(root: Path, plan: Plan, layout: Layout) -> None:
-    """Raise UserError, before any work, if a scene's folder cannot be written or holds files of
-    somebody else's where the dataset's would lie."""
+def check_dataset_dir(root: Path, plan: Plan, layout: Layout, run: dict[str, Any]) -> None:
+    """Raise UserError, before any work, if a scene's folder cannot be written, holds files of
+    somebody else's where the dataset's would lie, or was filled by another job of this sweep.
+
+    run: ``folder`` of this run, and ``sweep``, the multirun that it is part of, or None.
+    """
     try:
         root.mkdir(parents=True, exist_ok=True)
         probe = root / f".dynprep-{os.getpid()}"
@@ -35,6 +38,12 @@ def check_dataset_dir(root: Path, plan: Plan, layout: Layout) -> None:
         ) from None
     for scene in plan.scenes:
         manifest = Manifest.of(root / scene.name)
+        last = _provenance(manifest.folder).get("run", {})
+        if run["sweep"] and last.get("sweep") == run["sweep"] and last["folder"] != run["folder"]:
+            raise UserError(
+                f"{manifest.folder}: another job of this sweep wrote it; leave dataset_dir out, so that "
+                "each job has its own, or add a part: dataset_dir='OUT/${hydra:job.num}'"
+            )
         for stage in shown_stages(plan):
             if (inner := layout.folder(stage)) is not None:
                 _refuse(manifest.folder / inner, manifest.foreign_in(inner))

@@ -174,3 +174,14 @@ def test_multirun_with_two_processes_shares_results(run_cli: Cli, tmp_path: Path
             len(list((tmp_path / "sweep" / job / "dataset" / "demo" / "alltracker").iterdir()))
             == 64
         )
+
+
+@pytest.mark.slow
+def test_jobs_of_a_sweep_do_not_overwrite_each_other(run_cli: Cli, tmp_path: Path) -> None:
+    done = run_cli(
+        "-m", *SMALL, "stages=[masks]", "masks.least_motion=0.2,0.3", "logger=none", "store_dir=store",
+        "hydra.sweep.dir=sweep", "dataset_dir=OUT",
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "another job of this sweep wrote it" in done.stderr.splitlines()[-1]
+    assert (tmp_path / "OUT" / "demo" / "masks" / "00007.png").is_file()
