@@ -77,32 +77,35 @@ def _option(message: str) -> str:
     if not name:
         return head
     known = known_options()
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
+    if name in known:  # some choice has it, the chosen one does not
+        return f"{name} is an option of {' and '.join(known[name])}; choose that first"
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(close)}?" if close else "see python run.py --help"
     return f"{name}: no such option; {hint}"
 
 
-def known_options() -> list[str]:
-    """Every option and group that some choice of groups has, by dotted name, from ``conf/``."""
-    found: set[str] = set()
+def known_options() -> dict[str, list[str]]:
+    """Every option and group that some choice has, by dotted name, with those choices."""
+    found: dict[str, list[str]] = {}
     for path in sorted(Path(CONF).rglob("*.yaml")):
         inner = path.relative_to(CONF).parts
         if inner[0] in ("hydra", "experiment"):
             continue
         node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
         group = inner[0] if len(inner) > 1 else ""
+        choice = f"{group}={path.stem}" if group else "config"
         if group:
-            found.add(group)
-        _collect(node, group, found)
-    return sorted(found)
+            found.setdefault(group, []).append(choice)
+        _collect(node, group, choice, found)
+    return found
 
 
-def _collect(node: Any, above: str, found: set[str]) -> None:
+def _collect(node: Any, above: str, choice: str, found: dict[str, list[str]]) -> None:
     if not isinstance(node, dict):
         return
     for key, value in node.items():
         if str(key) in ("defaults", "_target_", "hydra"):
             continue
         name = f"{above}.{key}" if above else str(key)
-        found.add(name)
-        _collect(value, name, found)
+        found.setdefault(name, []).append(choice)
+        _collect(value, name, choice, found)
