@@ -28,7 +28,6 @@ STAGE_NODES = (
     "prior",
     "flow",
 )
-_OTHER_GROUPS = ("data", "resolution", "layout", "trainer", "logger")
 
 
 @dataclass
@@ -115,15 +114,5 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     for name in wanted:
         if name not in users and name != "images":
             raise UserError(f"stages: there is no stage '{name}'; {nearest(name, users)}")
-    groups = (
-        *_OTHER_GROUPS,
-        "camera",
-        "masks",
-        "metric_depth",
-        "depth",
-        "alignment",
-        "prior",
-        "flow",
-    )
-    backends = {group: str(choices.get(group, "?")) for group in groups}
+    backends = {str(g): str(choices[g]) for g in config if choices.get(g, "None") != "None"}
     return Settings(run, data, resolution, stages, list(wanted), layout, trainer, logger, backends)
