@@ -45,6 +45,9 @@ def make(chosen: Settings, origin: dict[str, Any]) -> Plan:
                     f"{stage.fewest_frames} frames, there is {len(frames)}"
                 )
     plan = make_plan(chosen.stages, chosen.wanted, scenes, store, chosen.run.verify)
+    for scene in plan.scenes:
+        if plan.complete("images", scene):
+            settle_frames(scene)
     check_dataset_dir(chosen.dataset_dir, plan, chosen.layout, origin)
     return plan
 
@@ -120,6 +123,7 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
         whole = _whole(plan, scene)
         if "images" not in whole:
             continue
+        settle_frames(scene)
         frames = scene.frames
         summary.scenes[scene.name] = f"{len(frames)} frames of {frames.width}x{frames.height}"
         if summary.failure is None:
