@@ -111,10 +111,12 @@ def lay_out(root: Path, plan: Plan, scene: ScenePlan, layout: Layout, run: dict[
 
 
 def _provenance(folder: Path) -> dict[str, Any]:
+    """What the last run wrote there; empty where none did."""
     try:
-        return dict(json.loads((folder / PROVENANCE).read_text()))
-    except (FileNotFoundError, ValueError):
+        found = json.loads((folder / PROVENANCE).read_text())
+    except (OSError, ValueError):
         return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _origin(name: str, scene: ScenePlan) -> dict[str, Any]:
