@@ -66,6 +66,7 @@ def run(
     chosen = settings(config, choices)
     origin = {"folder": str(folder), "sweep": sweep, "started": started, "versions": versions()}
     ready(chosen.logger)
+    chosen.trainer.check()
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
         plan = make(chosen, origin)
     if chosen.logger.group is None:
@@ -75,7 +76,7 @@ def run(
     try:
         with plain_errors("dataset_dir", chosen.dataset_dir):
             _execute(plan, chosen, terminal, summary, origin)
-    except BaseException as error:
+    except Exception as error:
         summary.failure = str(error) or type(error).__name__
         try:  # the page and the loggers say why; the first error is the one that counts
             _finish(plan, chosen, summary, started)
@@ -126,6 +127,11 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
         settle_frames(scene)
         frames = scene.frames
         summary.scenes[scene.name] = f"{len(frames)} frames of {frames.width}x{frames.height}"
+        several = len(plan.scenes) > 1
+        for note in _notes(scene, whole):
+            told = f"{scene.name}: {note}" if several else note
+            if told not in summary.notes:
+                summary.notes.append(told)
         if summary.failure is None:
             summary.scores[scene.name] = score(scene, [n for n in whole if n not in HELPERS])
         media = make_media(
@@ -142,6 +148,12 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
     report = write_report(summary) if chosen.logger.report else None
     log(summary, chosen.logger)
     return report
+
+
+def _notes(scene: ScenePlan, stages: list[str]) -> list[str]:
+    """What the stages had to say when they ran, now or earlier."""
+    items = (item for name in stages for item in scene.results[name].items().values())
+    return [note for item in items for note in item.notes]
 
 
 def _whole(plan: Plan, scene: ScenePlan) -> list[str]:

@@ -31,7 +31,13 @@ def _job(composed: DictConfig) -> None:
     choices = {str(k): str(v) for k, v in job.runtime.choices.items()}
     config: dict[str, Any] = {str(k): v for k, v in plain.items()}
     sweep = sweep_name(job.sweep.dir) if job.mode is RunMode.MULTIRUN else None
-    run(config, choices, Path(job.runtime.output_dir), sweep)
+    try:
+        run(config, choices, Path(job.runtime.output_dir), sweep)
+    except UserError as error:
+        if sweep is None:  # Hydra would print the overrides before it
+            sys.exit(_fail(str(error)))
+        print(f"dynprep: job {job.job.num}: {error}", file=sys.stderr)
+        raise
 
 
 def start() -> int:
@@ -71,7 +77,8 @@ def _option(message: str) -> str:
     """Hydra's message about an option, with the nearest options that exist."""
     head = message.strip().splitlines()[0]
     if not _UNKNOWN.search(message):
-        return f"{head} (values with commas, brackets or spaces need quotes: 'data.path=\"a (1).mp4\"')"
+        quotes = "values with commas, brackets or spaces need quotes: 'data.path=\"a (1).mp4\"'"
+        return f"{head} (see python run.py --help; {quotes})"
     quoted = head.split("'")[1] if head.count("'") >= 2 else ""
     name = quoted.split("=")[0].lstrip("+~")
     if not name:

@@ -52,6 +52,8 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
         (["stages=[depht]"], ["depht", "did you mean depth"]),
         (["alignment.method=meadian"], ["alignment.method=meadian", "median or lstsq or huber"]),
         (["trainer.strategy=ddp"], ["strategy=ddp", "refused", "ddp_spawn"]),
+        (["trainer=gpu", "trainer.strategy=ddp_fork"], ["ddp_fork cannot be used on GPUs"]),
+        (["dataset_dir="], ["dataset_dir is empty"]),
         (["camera.fov=400"], ["fov is 400"]),
         (["camera.fov=40", "camera.focal=500"], ["fov and focal", "one of them"]),
         (["data.stride=0"], ["stride is 0"]),
@@ -268,3 +270,31 @@ def test_read_only_places(run_cli: Cli, run_here: RunHere, small_disk: Path) -> 
     one_line(run_cli(*SMALL, f"store_dir={small_disk / 's'}"), "store_dir=", "another store_dir")
     with pytest.raises(UserError, match=r"dataset_dir=.*Read-only.*another dataset_dir"):
         run_here(*SMALL, f"dataset_dir={small_disk / 'd'}")
+
+
+def test_still_camera_says_that_there_is_no_depth(run_here: RunHere, tmp_path: Path) -> None:
+    ground, block = texture(96, 160, 1), texture(24, 24, 2)
+    frames = []
+    rng = np.random.default_rng(0)
+    for k in range(8):
+        frame = ground.copy()
+        frame[30:54, 10 + 8 * k : 34 + 8 * k] = block
+        frames.append(np.clip(frame + rng.normal(0, 2, frame.shape), 0, 255).astype(np.uint8))
+    folder = write_frames(tmp_path / "still" / "images", frames)
+    out = run_here("data=frames", f"data.path={folder}", "flow.rate=16")
+    assert "the camera hardly moves" in (out / "report.html").read_text()
+    depth = np.load(out / "dataset" / "still" / "unidepth_disp" / "00003.npy")
+    assert np.ptp(depth) == 0  # nothing invented
+    mask = np.asarray(Image.open(out / "dataset" / "still" / "masks" / "00004.png")) > 0
+    true = np.zeros((96, 160), bool)
+    true[30:54, 42:66] = True
+    assert (mask & true).sum() / (mask | true).sum() > 0.4
+
+
+def test_asking_for_a_gpu_that_is_not_there(run_here: RunHere) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UserError, match=r"trainer\.accelerator=gpu.*trainer=auto"):
+        run_here(*SMALL, "trainer=gpu")

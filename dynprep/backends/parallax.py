@@ -84,6 +84,8 @@ class Parallax:
         known = cv2.resize(known, size, interpolation=cv2.INTER_LINEAR)
         z = np.divide(z, known, out=np.zeros_like(z), where=known > 0)
         known[s.hidden] = 0
+        if not known.any():
+            return np.ones(s.rgb.shape[:2], np.float32)  # nothing is known: the clip's median
         longest = max(size)
         filled = spread(z, known, s.rgb, (self.strength * longest) ** 2, self.sigma)
         # what is well known stays; smoothing is for the rest

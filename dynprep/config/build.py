@@ -42,6 +42,9 @@ class RunOptions:
     verify: bool
 
     def __post_init__(self) -> None:
+        for name in ("dataset_dir", "store_dir"):
+            if not getattr(self, name):
+                raise ValueError(f"{name} is empty; name a folder")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; it must be 1 or more, or null")
 

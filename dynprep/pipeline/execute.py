@@ -3,7 +3,7 @@
 import platform
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -24,7 +24,7 @@ _PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "av", "pillow"
 
 @dataclass
 class StageRun:
-    """How a stage went: items made now and found, seconds, where it ran, notes to the user."""
+    """How a stage went: items made now and found, seconds, where it ran."""
 
     name: str
     backend: str
@@ -32,7 +32,6 @@ class StageRun:
     found: int = 0
     seconds: float = 0.0
     device: str = ""
-    notes: list[str] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
@@ -130,9 +129,6 @@ def run_stage(
             facts = {"versions": versions(), "device": run.device, "seconds": run.seconds}
             scene.results[name].close(stage.items(scene.frames), facts)
             plan.forget(scene.results[name])
-        for scene in plan.scenes:
-            for item in scene.results[name].items().values():
-                run.notes += [n for n in item.notes if n not in run.notes]
     return run
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import signal
 import sys
 import warnings
 from collections import deque
@@ -177,7 +178,8 @@ def predict(
         callbacks.append(_Progress(advance))
     else:  # the items are made in other processes: count what they index
         following = _Follower(tasks, advance)
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     readers = 0 if len(tasks) == 1 else min(options.readers, len(tasks))
     loader = DataLoader(
         _Items(stage, tasks),
@@ -205,6 +207,9 @@ def predict(
             if following is not None:
                 following.start()
             trainer.predict(StageModule(stage), loader, return_predictions=False)
+        except SystemExit:  # Lightning ends the program on Ctrl-C; here it is for the caller to end
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            raise KeyboardInterrupt from None
         except ProcessRaisedException as error:
             raise _from_child(error) from None
         except (ProcessExitedException, RuntimeError) as error:

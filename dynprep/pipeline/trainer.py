@@ -4,6 +4,8 @@ import os
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dynprep.errors import UserError
+
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true"]
 
@@ -36,6 +38,21 @@ class TrainerOptions:
             raise ValueError(
                 "strategy=ddp_fork cannot be used on GPUs (CUDA does not survive a fork); use "
                 "ddp_spawn"
+            )
+
+    def check(self) -> None:
+        """Raise UserError if the accelerator asked for is not here."""
+        if self.accelerator not in ("gpu", "mps"):
+            return
+        import torch
+
+        here = torch.cuda.is_available()
+        if self.accelerator == "mps":
+            here = torch.backends.mps.is_available()
+        if not here:
+            raise UserError(
+                f"trainer.accelerator={self.accelerator}: there is none here that PyTorch can use; "
+                "choose trainer=auto or trainer=cpu"
             )
 
     def resolve(self, items: int, uses_device: bool) -> dict[str, Any]:

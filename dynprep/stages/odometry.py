@@ -13,15 +13,13 @@ from dynprep.stages.inputs import Frames, Inputs
 from dynprep.store import ItemWriter, Result
 from dynprep.vision import bundle
 from dynprep.vision.bundle import Link
-from dynprep.vision.epipolar import first_path, triangulate
+from dynprep.vision.epipolar import beyond_rotation, first_path, triangulate
 from dynprep.vision.motion import rigid_residual
 from dynprep.vision.sampling import inside, pixel_grid
 
 Array = NDArray[np.float64]
 
 ODOMETRY = "odometry.npz"
-# a camera that moves the median point by less than this share of the width shows no parallax
-_LEAST_PARALLAX = 0.002
 
 
 @dataclass(frozen=True)
@@ -60,6 +58,7 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
     sigma: float
     iterations: int
     prior: float
+    least_parallax: float
     range_error: float
     range_share: float
     range_margin: float
@@ -154,10 +153,7 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
             if 2 * abs(i - j) >= longest:
                 distance = triangulate(scene.rays, link.seen, turn, move)[2]
                 off[i].append(np.where(link.weight > 0, distance, np.inf))
-            still = scene.rays @ turn.T
-            moved = still + scene.inverse_depth[i][:, None] * move
-            shift = moved[:, :2] / moved[:, 2:] - still[:, :2] / still[:, 2:]
-            parallax.append(float(np.median(np.linalg.norm(shift, axis=1))))
+                parallax.append(beyond_rotation(scene.rays, link, self.sigma * pixel))
         z = scene.inverse_depth
         # points that fit the camera's motion and lie in front of it
         nothing = np.full(len(scene.points), np.inf)
@@ -174,14 +170,17 @@ class Odometry(Stage[Inputs, tuple[dict[str, Any], list[str]]]):
                 residuals.append(r[link.weight > 0] / abs(i - j) / pixel)
         noise = float(np.median(np.concatenate(residuals))) if residuals else 0.0
         notes = []
-        if max(parallax, default=0.0) < _LEAST_PARALLAX * frames.width * pixel:
+        translation = scene.translation
+        if float(np.median(parallax)) < self.least_parallax * frames.width * pixel:
+            # what is left of translation is noise, and depth made of it would be invented
+            translation = np.zeros_like(translation)
             notes.append(
-                "the camera hardly moves: there is no parallax to take depth from, so what the "
-                "parallax backends give is close to constant; choose a network or a sensor"
+                "the camera hardly moves: there is no parallax to take depth from, so the parallax "
+                "backends give one constant depth; choose a sensor or a network instead"
             )
         found = {
             "rotation": scene.rotation,
-            "translation": scene.translation,
+            "translation": translation,
             "nearest": nearest,
             "farthest": farthest,
             "noise": noise,

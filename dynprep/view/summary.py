@@ -24,6 +24,7 @@ class Summary:
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     alignments: dict[str, dict[str, Any]] = field(default_factory=dict)
     media: list[SceneMedia] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     seconds: float = 0.0
     peak_memory: int = 0
     failure: str | None = None
@@ -31,11 +32,6 @@ class Summary:
     def backend(self, run: StageRun) -> str:
         """How the user calls what ran."""
         return self.backends.get(run.name, run.backend)
-
-    @property
-    def notes(self) -> list[str]:
-        """Warnings of all stages, each once."""
-        return list(dict.fromkeys(note for run in self.runs for note in run.notes))
 
     def flat_scores(self) -> dict[str, float]:
         """Scores by name, with the scene's in front where there are several."""

@@ -59,6 +59,28 @@ def triangulate(
     return z, norm / forward**2, off
 
 
+def beyond_rotation(rays: Array, link: Link, sigma: float, rounds: int = 5) -> float:
+    """Distance (normalised units) that the best rotation alone leaves to a quarter of the points
+    or more: the parallax of what is near.
+
+    rays (N, 3) with z = 1 in the source. ``sigma``: distance at which a point counts half. 0
+    where too few points are usable.
+    """
+    usable = link.weight > 0
+    if usable.sum() < _FEWEST:
+        return 0.0
+    a, seen = rays[usable], link.seen[usable]
+    b = np.concatenate([seen, np.ones((len(seen), 1))], 1)
+    a, b = (v / np.linalg.norm(v, axis=1, keepdims=True) for v in (a, b))
+    weight = link.weight[usable]
+    off = np.zeros(len(a))
+    for _ in range(rounds):
+        turn, _ = Rotation.align_vectors(b, a, weights=weight / (1 + (off / sigma) ** 2))
+        turned = turn.apply(a)
+        off = np.linalg.norm(turned[:, :2] / turned[:, 2:] - seen, axis=1)
+    return float(np.quantile(off, 0.75))
+
+
 def key_frames(links: dict[tuple[int, int], Link], count: int, kept: float) -> list[int]:
     """Frames 0 … count-1 in leaps as long as a share ``kept`` of the points survives."""
     keys = [0]

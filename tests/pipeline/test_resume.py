@@ -185,3 +185,33 @@ def test_jobs_of_a_sweep_do_not_overwrite_each_other(run_cli: Cli, tmp_path: Pat
     assert done.returncode != 0
     assert "another job of this sweep wrote it" in done.stderr.splitlines()[-1]
     assert (tmp_path / "OUT" / "demo" / "masks" / "00007.png").is_file()
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_so_and_the_rerun_goes_on(tmp_path: Path) -> None:
+    options = [*SMALL, "data.count=16", "data.width=320", "data.height=200", "logger=none"]
+    arguments = command(
+        *options, f"store_dir={tmp_path / 'store'}", f"dataset_dir={tmp_path / 'out'}"
+    )
+    process = subprocess.Popen(
+        arguments,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert wait_for_work(tmp_path / "store", "frame_flow", process)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to readers too
+    said = process.communicate(timeout=60)[1]
+    assert process.returncode != 0
+    assert (
+        "stopped; run the same command again" in said.splitlines()[-1] and "Traceback" not in said
+    )
+    assert subprocess.run(arguments, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+
+
+def test_notes_are_told_again_when_nothing_runs(run_here: RunHere, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        page = (run_here(*SMALL, "metric_depth=parallax", name=name) / "report.html").read_text()
+        assert "NOT metric" in page
