@@ -47,6 +47,8 @@ class _Failed:
 
 
 def _start_reader(_: int) -> None:
+    # Ctrl-C reaches the whole group: the main process alone acts on it, and ends its readers
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
 
 
