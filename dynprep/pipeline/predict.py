@@ -215,6 +215,8 @@ def predict(
         except ProcessRaisedException as error:
             raise _from_child(error) from None
         except (ProcessExitedException, RuntimeError) as error:
+            if "killed by signal: Interrupt" in str(error):  # a reader that had just begun
+                raise KeyboardInterrupt from None
             if isinstance(error, ProcessExitedException) or "DataLoader worker" in str(error):
                 raise UserError(
                     f"{stage.name}: a worker process was killed, most often for want of memory; use "
