@@ -189,7 +189,14 @@ def test_jobs_of_a_sweep_do_not_overwrite_each_other(run_cli: Cli, tmp_path: Pat
 
 @pytest.mark.slow
 def test_ctrl_c_says_so_and_the_rerun_goes_on(tmp_path: Path) -> None:
-    options = [*SMALL, "data.count=16", "data.width=320", "data.height=200", "logger=none"]
+    # a stage of some seconds, so that the interrupt meets work and not the end of it
+    options = [
+        "data.count=40",
+        "flow.rate=16",
+        "stages=[flow]",
+        "logger=none",
+        "logger.report=false",
+    ]
     arguments = command(
         *options, f"store_dir={tmp_path / 'store'}", f"dataset_dir={tmp_path / 'out'}"
     )
