@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,11 @@ def sha256(path: Path) -> str:
         while block := file.read(_BLOCK):
             digest.update(block)
     return digest.hexdigest()
+
+
+def sha256_of_all(files: Iterable[Path]) -> str:
+    """One line a file, name and hash: what identifies a folder's content."""
+    return "\n".join(f"{path.name} {sha256(path)}" for path in files)
 
 
 def sweep_temporary(folder: Path) -> None:

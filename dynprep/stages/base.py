@@ -30,7 +30,6 @@ class Stage(ABC, Generic[Sample, Output]):
     whole: ClassVar[bool] = False  # one item a scene instead of one a frame
     uses_device: ClassVar[bool] = False  # a network that runs on the accelerator
     fewest_frames: ClassVar[int] = 1
-    licence: ClassVar[str | None] = None  # of the weights, where they are not free for all uses
 
     @abstractmethod
     def needs(self) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,21 +10,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from dynprep.errors import UserError
-from dynprep.files import sha256
+from dynprep.files import sha256_of_all
 from dynprep.scene.pictures import listing, unreadable
 from dynprep.scene.source import Source
 from dynprep.stages.inputs import Inputs, match_files
 from dynprep.stages.masks import Mask, Masks
-
-
-@lru_cache(maxsize=8)
-def _digest(folder: Path) -> str:
-    return sha256_of_all(listing(folder))
-
-
-def sha256_of_all(files: list[Path]) -> str:
-    """One line a file, name and hash: what identifies a folder's content."""
-    return "\n".join(f"{path.name} {sha256(path)}" for path in files)
 
 
 @dataclass
@@ -53,7 +42,7 @@ class FolderMasks(Masks[Mask]):
         return inner if inner.is_dir() else path
 
     def outside(self, source: Source) -> dict[str, str]:
-        return {"masks": _digest(self.folder(source))}
+        return {"masks": sha256_of_all(listing(self.folder(source)))}
 
     def check(self, source: Source) -> None:
         if not listing(self.folder(source)):

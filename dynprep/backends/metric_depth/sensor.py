@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,8 +11,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import distance_transform_edt
 
-from dynprep.backends.masks.folder import sha256_of_all
 from dynprep.errors import UserError
+from dynprep.files import sha256_of_all
 from dynprep.scene.pictures import listing, unreadable
 from dynprep.scene.source import Source
 from dynprep.stages.base import each
@@ -25,11 +24,6 @@ from dynprep.vision.edge_aware import spread
 _SUFFIXES = (".npy", ".png")
 _MILLIMETRE = 0.001  # metres
 _ASPECT = 0.03  # by how much a depth map's aspect may differ from the frame's, by rounding
-
-
-@lru_cache(maxsize=8)
-def _digest(folder: Path) -> str:
-    return sha256_of_all(listing(folder, _SUFFIXES))
 
 
 @dataclass(frozen=True)
@@ -76,7 +70,7 @@ class SensorDepth(MetricDepth[Sample]):
         return inner if inner.is_dir() else path
 
     def outside(self, source: Source) -> dict[str, str]:
-        return {"depth": _digest(self.folder(source))}
+        return {"depth": sha256_of_all(listing(self.folder(source), _SUFFIXES))}
 
     def check(self, source: Source) -> None:
         folder = self.folder(source)
