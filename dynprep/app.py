@@ -15,6 +15,7 @@ from dynprep.pipeline.execute import check_disk, run_stage, settle_frames, versi
 from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import HELPERS, Plan, ScenePlan, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
+from dynprep.pipeline.watch import Say
 from dynprep.scene.truth import Truth
 from dynprep.stages.alignment import REPORT
 from dynprep.stages.images import expected
@@ -25,8 +26,14 @@ from dynprep.view.summary import Summary
 from dynprep.view.terminal import Terminal
 
 
-def make(chosen: Settings, origin: dict[str, Any]) -> Plan:
-    """Look at the sources and the store; compute nothing. Raises UserError for what cannot work."""
+def make(chosen: Settings, origin: dict[str, Any], say: Say) -> Plan:
+    """Look at the sources and the store, fetch weights that are missing; compute nothing.
+
+    Raises UserError for what cannot work.
+    """
+    for name in chosen.wanted:
+        if name in chosen.stages:
+            chosen.stages[name].fetch(say)
     store = Store(Path(chosen.run.store_dir).expanduser())
     scenes = []
     for source in chosen.data.sources(store):
@@ -49,6 +56,9 @@ def make(chosen: Settings, origin: dict[str, Any]) -> Plan:
         if plan.complete("images", scene):
             settle_frames(scene)
     check_dataset_dir(chosen.dataset_dir, plan, chosen.layout, origin)
+    for name, stage in plan.stages.items():
+        if any(not plan.complete(name, scene) for scene in plan.scenes):
+            stage.inspect()
     return plan
 
 
@@ -67,8 +77,10 @@ def run(
     origin = {"folder": str(folder), "sweep": sweep, "started": started, "versions": versions()}
     ready(chosen.logger)
     chosen.trainer.check()
+    for line in _licences(chosen):
+        terminal.warn(line)
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
-        plan = make(chosen, origin)
+        plan = make(chosen, origin, terminal.say)
     if chosen.logger.group is None:
         chosen.logger.group = sweep
     name = "+".join(scene.name for scene in plan.scenes)
@@ -86,6 +98,13 @@ def run(
     with plain_errors("hydra.run.dir", folder):
         report = _finish(plan, chosen, summary, started)
     terminal.close(summary, report)
+
+
+def _licences(chosen: Settings) -> list[str]:
+    """What a user must know before weights that are not free for every use are used."""
+    terms = [chosen.stages[n].terms() for n in chosen.wanted if n in chosen.stages]
+    closed = dict.fromkeys(t for t in terms if t is not None and not t.commercial)
+    return [f"{t.hub}: licence {t.licence}, not for commercial use" for t in closed]
 
 
 def _finish(plan: Plan, chosen: Settings, summary: Summary, started: float) -> Path | None:

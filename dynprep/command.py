@@ -42,6 +42,11 @@ def _job(composed: DictConfig) -> None:
 
 def start() -> int:
     """Run the command line; returns the exit status."""
+    if "--info=backends" in sys.argv or "--info backends" in " ".join(sys.argv):
+        from dynprep.view.backends import show_backends
+
+        show_backends(Path(CONF))
+        return 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
     try:
         _job()

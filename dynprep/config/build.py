@@ -17,7 +17,6 @@ from dynprep.view.options import LoggerOptions
 # nodes of the configuration that describe stages, in the order in which they are shown
 STAGE_NODES = (
     "images",
-    "camera",
     "motion.frame_flow",
     "motion.odometry",
     "motion.structure",
@@ -106,9 +105,15 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     (layout,) = build(config["layout"], "layout")
     (trainer,) = build(config["trainer"], "trainer")
     (logger,) = build(config["logger"], "logger")
-    stages: dict[str, AnyStage] = {}
+    (camera,) = build(config["camera"], "camera")
+    given = {
+        "resolution": resolution,
+        "running": trainer.running(),
+        "shared": camera.shared,
+    }
+    stages: dict[str, AnyStage] = {camera.name: camera}
     for path in STAGE_NODES:
-        for stage in build(_node(config, path), path, resolution=resolution):
+        for stage in build(_node(config, path), path, **given):
             stages[stage.name] = stage
     users = [name for name in stages if name not in HELPERS]
     wanted = run.stages

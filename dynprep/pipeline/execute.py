@@ -19,7 +19,17 @@ from dynprep.pipeline.watch import Say, Watch
 from dynprep.stages.inputs import Frames
 
 # packages whose version may change a result's bytes
-_PACKAGES = ("torch", "numpy", "scipy", "opencv-python-headless", "av", "pillow", "lightning")
+_PACKAGES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "opencv-python-headless",
+    "av",
+    "pillow",
+    "lightning",
+    "transformers",
+    "diffusers",
+)
 
 
 @dataclass
@@ -126,7 +136,13 @@ def run_stage(
         run.made = len(tasks)
         run.seconds = time.perf_counter() - started
         for scene in open_scenes:
-            facts = {"versions": versions(), "device": run.device, "seconds": run.seconds}
+            terms = stage.terms()
+            facts = {
+                "versions": versions(),
+                "device": run.device,
+                "seconds": run.seconds,
+                "licence": terms.licence if terms else None,
+            }
             scene.results[name].close(stage.items(scene.frames), facts)
             plan.forget(scene.results[name])
     return run

@@ -13,7 +13,15 @@ from dynprep.store import Item, Recipe, Result, Store
 AnyStage = Stage[Any, Any]
 
 # stages that others ask for; a user does not name them
-HELPERS = ("images", "intrinsics", "frame_flow", "odometry", "structure", "alignment_fit")
+HELPERS = (
+    "images",
+    "intrinsics",
+    "camera_estimate",
+    "frame_flow",
+    "odometry",
+    "structure",
+    "alignment_fit",
+)
 
 
 def ordered(stages: Mapping[str, AnyStage]) -> list[str]:

@@ -22,7 +22,7 @@ from dynprep.errors import UserError
 from dynprep.pipeline.faults import explained, plain_errors
 from dynprep.pipeline.trainer import TrainerOptions, cores, one_thread_an_image
 from dynprep.pipeline.watch import Advance
-from dynprep.stages.base import Stage
+from dynprep.stages.base import Later, Stage
 from dynprep.stages.inputs import Inputs
 from dynprep.store import Result
 
@@ -77,11 +77,12 @@ def _as_list(batch: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
 
 
 class StageModule(L.LightningModule):
-    """Computes batches of a stage's samples."""
+    """Computes batches of a stage's samples, in smaller parts once a GPU's memory has run out."""
 
     def __init__(self, stage: Stage[Any, Any]) -> None:
         super().__init__()
         self.stage = stage
+        self.fits: int | None = None  # samples at once, where memory has told
 
     def setup(self, stage: str) -> None:
         one_thread_an_image()
@@ -96,8 +97,30 @@ class StageModule(L.LightningModule):
         for _, sample in batch:
             if isinstance(sample, _Failed):
                 raise UserError(sample.message)
-        outputs = self.stage.compute([sample for _, sample in batch])
+        outputs: list[Any] = []
+        while len(outputs) < len(batch):
+            part = batch[len(outputs) :][: self.fits]
+            try:
+                outputs += self.stage.compute([sample for _, sample in part])
+            except torch.OutOfMemoryError:
+                self._halve(len(part))
         return [(index, output) for (index, _), output in zip(batch, outputs, strict=True)]
+
+    def _halve(self, tried: int) -> None:
+        if tried == 1:
+            raise UserError(
+                f"{self.stage.name}: one frame does not fit into the device's memory; choose a smaller "
+                "network or resolution, trainer.precision=bf16-true, or trainer=cpu"
+            )
+        self.fits = tried // 2
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        print(
+            f"{self.stage.name}: {tried} at once do not fit into the device's memory, going on with "
+            f"{self.fits} (batch_size={self.fits} starts with that)",
+            file=sys.stderr,
+            flush=True,
+        )
 
 
 class StoreWriter(BasePredictionWriter):
@@ -123,8 +146,8 @@ class StoreWriter(BasePredictionWriter):
             self._pool = ThreadPoolExecutor(self.threads)
         for index, output in prediction:
             self._waiting.append(self._pool.submit(self._write, self.tasks[index], output))
-        # at most two items a thread wait, so that memory does not grow when disks are slow
-        while len(self._waiting) > 2 * self.threads:
+        # memory does not grow when disks are slow; yet one batch may wait while the next is computed
+        while len(self._waiting) > max(2 * self.threads, len(prediction)):
             self._waiting.popleft().result()
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -145,6 +168,8 @@ class StoreWriter(BasePredictionWriter):
     def _write(self, task: Task, output: Any) -> None:
         with plain_errors("store_dir", task.result.folder.parents[1]):
             writer = task.result.writer(task.item)
+            if isinstance(output, Later):
+                output = output.get()
             self.stage.write(writer, task.inputs, task.item, output)
             task.result.add(writer)
 
@@ -173,7 +198,8 @@ def predict(
     found by ``Result.close``.
     """
     where = options.resolve(len(tasks), stage.uses_device)
-    threads = max(1, cores() // where["devices"])
+    on_device = stage.uses_device and where["accelerator"] != "cpu"
+    at_once = options.gpu_batch if on_device else stage.batch(max(1, cores() // where["devices"]))
     callbacks: list[Callback] = [StoreWriter(stage, tasks, options.writers)]
     following = None
     if where["devices"] == 1:
@@ -185,7 +211,7 @@ def predict(
     readers = 0 if len(tasks) == 1 else min(options.readers, len(tasks))
     loader = DataLoader(
         _Items(stage, tasks),
-        batch_size=batch_size or min(stage.batch(threads), len(tasks)),
+        batch_size=batch_size or min(at_once, len(tasks)),
         num_workers=readers,
         # said outright: a parallel launcher sets a start method of its own, which readers cannot use
         multiprocessing_context=_START if readers else None,
@@ -197,7 +223,6 @@ def predict(
         warnings.filterwarnings("ignore", module="torch.utils.data")
         trainer = L.Trainer(
             **where,
-            precision=options.precision,
             logger=False,
             callbacks=callbacks,
             enable_checkpointing=False,

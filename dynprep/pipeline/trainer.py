@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from dynprep.errors import UserError
+from dynprep.models.running import Precision, Running
 
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
-Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true"]
 
 _SAFE = ("auto", "ddp_spawn", "ddp_fork")
 
@@ -20,6 +20,9 @@ class TrainerOptions:
     devices: int | Literal["auto"]
     strategy: str
     precision: Precision
+    channels_last: bool
+    compile: bool
+    gpu_batch: int
     readers: int
     writers: int
 
@@ -32,13 +35,17 @@ class TrainerOptions:
             )
         if isinstance(self.devices, int) and self.devices < 1:
             raise ValueError(f"devices is {self.devices}; it must be 1 or more, or auto")
-        if self.readers < 0 or self.writers < 1:
-            raise ValueError("readers must be 0 or more, writers 1 or more")
+        if self.readers < 0 or self.writers < 1 or self.gpu_batch < 1:
+            raise ValueError("readers must be 0 or more, writers and gpu_batch 1 or more")
         if self.strategy == "ddp_fork" and self.accelerator == "gpu":
             raise ValueError(
                 "strategy=ddp_fork cannot be used on GPUs (CUDA does not survive a fork); use "
                 "ddp_spawn"
             )
+
+    def running(self) -> Running:
+        """How networks are run."""
+        return Running(self.precision, self.channels_last, self.compile)
 
     def check(self) -> None:
         """Raise UserError if the accelerator asked for is not here."""

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
 from dynprep.scene.source import Source
@@ -18,6 +18,22 @@ WHOLE = "scene"  # the one item of a stage that takes a scene at once
 NEUTRAL = {"neutral": True}
 
 
+@dataclass(frozen=True)
+class Terms:
+    """Under which licence a network's weights are published, and where."""
+
+    hub: str
+    licence: str
+    commercial: bool
+
+
+@dataclass(frozen=True)
+class Later(Generic[Output]):
+    """An output that the device is still at work on; ``get`` waits for it, in a writer thread."""
+
+    get: Callable[[], Output]
+
+
 class Stage(ABC, Generic[Sample, Output]):
     """A step of the work with its backend and options; backends are dataclasses derived from it.
 
@@ -30,6 +46,7 @@ class Stage(ABC, Generic[Sample, Output]):
     whole: ClassVar[bool] = False  # one item a scene instead of one a frame
     uses_device: ClassVar[bool] = False  # a network that runs on the accelerator
     fewest_frames: ClassVar[int] = 1
+    gives: ClassVar[str] = ""  # what a backend's numbers are, for lists
 
     @abstractmethod
     def needs(self) -> tuple[str, ...]:
@@ -57,6 +74,17 @@ class Stage(ABC, Generic[Sample, Output]):
     def check(self, source: Source) -> None:
         """Raise UserError for what cannot work with this scene; called before any work."""
 
+    def terms(self) -> Terms | None:
+        """The licence of the weights; None where there are none."""
+        return None
+
+    def fetch(self, say: Callable[[str], None]) -> None:
+        """Bring what is downloaded, or raise UserError; called before ``weights``."""
+
+    def inspect(self) -> None:
+        """Raise UserError for weights that do not fit; called before any stage runs, where this
+        one has something to do."""
+
     def batch(self, threads: int) -> int:
         """Items computed at once when the user leaves it open; ``threads``: cores to use."""
         return threads
@@ -69,8 +97,8 @@ class Stage(ABC, Generic[Sample, Output]):
         """Read what ``item`` needs."""
 
     @abstractmethod
-    def compute(self, samples: Sequence[Sample]) -> list[Output]:
-        """Compute a batch."""
+    def compute(self, samples: Sequence[Sample]) -> Sequence[Output | Later[Output]]:
+        """Compute a batch. Samples may be of several scenes, and so of several sizes."""
 
     @abstractmethod
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: Output) -> None:

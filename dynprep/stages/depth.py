@@ -19,6 +19,7 @@ class RelativeDepth(Stage[Sample, RelativeMap]):
     """
 
     name = "depth"
+    gives = "affine-invariant disparity"
     version = 1
 
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: RelativeMap) -> None:

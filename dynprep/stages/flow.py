@@ -39,6 +39,7 @@ class Flow(Stage[Sample, Tracks]):
     formats: list[Format] = field(kw_only=True)
 
     name = "flow"
+    gives = "tracks of all pairs"
     version = 1
 
     def __post_init__(self) -> None:

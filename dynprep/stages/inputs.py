@@ -73,6 +73,10 @@ class Inputs:
         """[fx, fy, cx, cy] in pixels of ``images/``, from the stage ``intrinsics``."""
         return np.asarray(self.results["intrinsics"].json("intrinsics.json")[stem], np.float64)
 
+    def camera_known(self) -> bool:
+        """Whether the intrinsics were given by the user or the data, and are no guess."""
+        return bool(self.results["intrinsics"].json("known.json"))
+
 
 def match_files(
     frames: Frames, files: list[Path], what: str, option: str

@@ -4,17 +4,17 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dynprep.errors import UserError
 from dynprep.scene.pictures import natural
 from dynprep.scene.source import Source
-from dynprep.stages.base import Stage
+from dynprep.stages.base import NEUTRAL, Stage
 from dynprep.stages.inputs import Frames, Inputs
 from dynprep.store import ItemWriter
 
-INTRINSICS = "intrinsics.json"
+INTRINSICS, KNOWN = "intrinsics.json", "known.json"
 Values = dict[str, list[float]]
 
 
@@ -26,9 +26,10 @@ class Camera(Stage[Inputs, tuple[Values, str]]):
     focal: float | None
     file: str | None
     default_fov: float
+    shared: bool = field(metadata=NEUTRAL)  # read by backends that see the camera themselves
 
     name = "intrinsics"
-    version = 1
+    version = 2
     whole = True
 
     def __post_init__(self) -> None:
@@ -111,8 +112,8 @@ class Camera(Stage[Inputs, tuple[Values, str]]):
             rows = [[focal, focal, *centre]] * len(frames)
             if self.fov is None:
                 note = (
-                    f"intrinsics are a guess: {degrees:g}° across the longer side; set camera.fov, "
-                    "camera.focal or camera.file if you know them"
+                    f"intrinsics are a guess, {degrees:g}° across the longer side, where no network sees "
+                    "them; set camera.fov, camera.focal or camera.file if you know them"
                 )
         else:
             rows = [known[frame.index] for frame in frames.table]
@@ -128,6 +129,7 @@ class Camera(Stage[Inputs, tuple[Values, str]]):
     ) -> None:
         values, note = output
         writer.json(INTRINSICS, values)
+        writer.json(KNOWN, not note)
         if note:
             writer.note(note)
 

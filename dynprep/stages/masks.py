@@ -21,6 +21,7 @@ class Masks(Stage[Sample, Mask]):
     """A backend's ``compute`` gives (H, W) booleans, true on objects."""
 
     name = "masks"
+    gives = "object masks"
     version = 1
 
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: Mask) -> None:

@@ -16,6 +16,7 @@ class MetricDepth(Stage[Sample, MetricMap]):
     """A backend's ``compute`` gives MetricMaps; the conversion to disparity is here alone."""
 
     name = "metric_depth"
+    gives = "metric depth (m), intrinsics"
     version = 1
 
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: MetricMap) -> None:

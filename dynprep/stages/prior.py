@@ -18,6 +18,7 @@ class Prior(Stage[Sample, NDArray[np.float32]]):
     """A backend's ``compute`` gives affine-invariant depth (H, W) in [0, 1], 0 = near."""
 
     name = "prior"
+    gives = "affine-invariant depth"
     version = 1
 
     def write(

@@ -130,6 +130,7 @@ def _origin(name: str, scene: ScenePlan) -> dict[str, Any]:
         "version": result.recipe.version,
         "options": result.recipe.options,
         "weights": result.recipe.weights,
+        "licence": seal.get("licence"),
         "inputs": result.recipe.inputs,
         "versions": seal.get("versions", {}),
         "device": seal.get("device", ""),

@@ -25,6 +25,7 @@ from dynprep.pipeline.watch import Advance
 from dynprep.view.summary import Summary
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
+_GAP = (0, 1, 0, 0)  # beside columns: backends have long names
 
 
 class _Rate(ProgressColumn):
@@ -58,7 +59,9 @@ class Terminal:
         first = plan.scenes[0]
         title = first.name if len(plan.scenes) == 1 else f"{len(plan.scenes)} scenes"
         size = f"{first.frames.width}x{first.frames.height}"
-        table = Table(title=f"{title}: {count} frames of {size}", title_justify="left", box=None)
+        table = Table(
+            title=f"{title}: {count} frames of {size}", title_justify="left", box=None, padding=_GAP
+        )
         for name, side in (
             ("stage", "left"),
             ("backend", "left"),
@@ -104,14 +107,14 @@ class Terminal:
 
     def close(self, summary: Summary, report: Path | None) -> None:
         """The closing table, scores, warnings, and where everything is."""
-        table = Table(box=None, title="done", title_justify="left")
+        table = Table(box=None, title="done", title_justify="left", padding=_GAP)
         for name, side in (
             ("stage", "left"),
             ("backend", "left"),
             ("made", "right"),
             ("found", "right"),
             ("time", "right"),
-            ("per second", "right"),
+            ("per s", "right"),
             ("where", "left"),
         ):
             table.add_column(name, justify=side, no_wrap=True)  # type: ignore[arg-type]

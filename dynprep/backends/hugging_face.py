@@ -1,0 +1,147 @@
+"""Depth networks of ``transformers``: loading, and images as they expect them."""
+
+import pickle
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynprep.backends.network import Network, alike
+from dynprep.errors import UserError
+from dynprep.models.running import to_host
+from dynprep.stages.images import Resolution
+from dynprep.stages.inputs import Inputs
+from dynprep.weights.tensors import damaged, mismatch, refused
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """pixels (3, h, w) as the network takes them, size (H, W) of ``images/``, intrinsics
+    [fx, fy, cx, cy] in pixels of ``images/`` and whether they are more than a guess."""
+
+    pixels: NDArray[Any]
+    size: tuple[int, int]
+    intrinsics: NDArray[np.float64] | None = None
+    known: bool = False
+
+
+@dataclass
+class HuggingFaceNetwork(Network):
+    """A network that ``AutoModelForDepthEstimation`` knows.
+
+    architectures: ``model_type`` of the configurations that this class can run, with what
+    ``depth_estimation_type`` says where there is one.
+    """
+
+    architectures: ClassVar[tuple[str, ...]]
+
+    def open_network(self) -> Any:
+        folder = self.published().folder()
+        network = _load(folder, self.node)
+        kind = network.config.model_type
+        if estimated := getattr(network.config, "depth_estimation_type", None):
+            kind = f"{estimated} {kind}"
+        if kind not in self.architectures:
+            raise UserError(
+                f"{self.node}.checkpoint={folder}: a {kind} network; this backend runs "
+                f"{' or '.join(self.architectures)}"
+            )
+        return network
+
+
+@dataclass
+class DptStyle(HuggingFaceNetwork):
+    """Networks with DPT's preprocessing: Depth Anything, DPT, MiDaS."""
+
+    resolution: Resolution
+    follow_resolution: bool
+
+    def options(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().options()  # type: ignore[misc]
+        found.pop("resolution")
+        return {**found, "input": self._side()}
+
+    def _side(self) -> int | None:
+        return self.resolution.depth_input if self.follow_resolution else None
+
+    def pixels(self, inputs: Inputs, item: str) -> Array:
+        """The frame as the network takes it, (3, h, w): the processor that came with the weights,
+        its size replaced by ``resolution.depth_input`` where that is followed."""
+        prepare = processor(self.published().folder())
+        size = {"height": self._side(), "width": self._side()} if self._side() else None
+        found = prepare(inputs.rgb(item), return_tensors="np", **({"size": size} if size else {}))
+        pixels: Array = found["pixel_values"][0]
+        return pixels
+
+    def maps(self, samples: Sequence[Sample], clamp: bool) -> list[Callable[[], Array]]:
+        """The network's output of every sample brought to (H, W) bicubically, as
+        ``post_process_depth_estimation`` does; clamp: to the range before, against overshoot."""
+        found: list[Callable[[], Array] | None] = [None] * len(samples)
+        for places in alike(samples, lambda s: (s.pixels.shape, s.size)):
+            batch = self.tensor([samples[k].pixels for k in places]).to(self.running.dtype())
+            with self.running.inference(self.device):
+                output = self.network(pixel_values=batch).predicted_depth.float()
+            full = bicubic(output[:, None], samples[places[0]].size)
+            if clamp:
+                low = output.amin((1, 2))[:, None, None]
+                high = output.amax((1, 2))[:, None, None]
+                full = full.clamp(low, high)
+            for k, image in zip(places, full, strict=True):
+                found[k] = to_host(image)
+        return [one for one in found if one is not None]
+
+
+def bicubic(values: "Tensor", size: tuple[int, int]) -> "Tensor":
+    """values (B, 1, h, w) -> (B, H, W), float32."""
+    from torch.nn import functional as F
+
+    return F.interpolate(values.float(), size, mode="bicubic", align_corners=False)[:, 0]
+
+
+@lru_cache(maxsize=4)
+def processor(folder: Path) -> Any:
+    """The image processor of a folder; once a reader process."""
+    from transformers import AutoImageProcessor
+
+    try:
+        return AutoImageProcessor.from_pretrained(folder, backend="pil", local_files_only=True)
+    except (OSError, ValueError) as error:
+        raise damaged(folder / "preprocessor_config.json", error) from None
+
+
+def _load(folder: Path, node: str) -> Any:
+    """The network of a folder in the format of the hub; raises UserError for a checkpoint that is
+    damaged, of another network, of another size, or more than tensors."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForDepthEstimation
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        network, report = AutoModelForDepthEstimation.from_pretrained(
+            folder,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # reported below, all at once
+            output_loading_info=True,
+        )
+    except pickle.UnpicklingError as error:
+        raise refused(folder, error) from None
+    except (SafetensorError, OSError, ValueError, RuntimeError, EOFError) as error:
+        if "weights_only" in str(error) or "Weights only load failed" in str(error):
+            raise refused(folder, error) from None
+        raise damaged(folder, error) from None
+    other = [(k, tuple(a), tuple(b)) for k, a, b in report["mismatched_keys"]]
+    wrong = mismatch(sorted(report["missing_keys"]), sorted(report["unexpected_keys"]), other)
+    if wrong:
+        raise UserError(f"{node}.checkpoint={folder}: {wrong}")
+    return network

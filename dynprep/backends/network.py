@@ -1,0 +1,107 @@
+"""What every backend with a network shares: its weights, how it is run, its batches."""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dynprep.errors import UserError
+from dynprep.models.running import Running
+from dynprep.stages.base import NEUTRAL, Terms
+from dynprep.weights import Weights
+
+if TYPE_CHECKING:
+    import torch
+
+Sample = TypeVar("Sample")
+
+_OTHER_SIZE = 0.2  # by how much a count of parameters may differ: counts leave out this and that
+
+
+@dataclass
+class Network:
+    """The options of a network, mixed into a stage's kind.
+
+    hub, revision, files: where the weights are published; checkpoint: a local copy instead;
+    licence, commercial, parameters (millions): what a user should know of them. A network of
+    another size than ``parameters`` is refused, unless that is None. ``running`` comes from the
+    group ``trainer``.
+    """
+
+    hub: str = field(metadata=NEUTRAL)
+    revision: str = field(metadata=NEUTRAL)
+    files: list[str] = field(metadata=NEUTRAL)
+    checkpoint: str | None = field(metadata=NEUTRAL)
+    licence: str = field(metadata=NEUTRAL)
+    commercial: bool = field(metadata=NEUTRAL)
+    parameters: float | None = field(metadata=NEUTRAL)
+    running: Running
+
+    uses_device = True
+    node: ClassVar[str]  # of the configuration, for messages
+
+    def published(self) -> Weights:
+        """Where the weights are."""
+        option = f"{self.node}.checkpoint"
+        return Weights(self.hub, self.revision, tuple(self.files), self.checkpoint, option)
+
+    def terms(self) -> Terms:
+        return Terms(self.hub, self.licence, self.commercial)
+
+    def fetch(self, say: Callable[[str], None]) -> None:
+        self.published().fetch(say)
+
+    def weights(self) -> str:
+        return self.published().identity()
+
+    def inspect(self) -> None:
+        network = self.open_network()
+        millions = sum(p.numel() for part in self.parts(network) for p in part.parameters()) / 1e6
+        if self.parameters and abs(millions / self.parameters - 1) > _OTHER_SIZE:
+            raise UserError(
+                f"{self.node}.checkpoint={self.checkpoint}: a network of {millions:.1f} million "
+                f"parameters, this backend's has {self.parameters:g}; choose the backend of its size"
+            )
+
+    def parts(self, network: Any) -> Sequence[Any]:
+        """The modules that hold the parameters."""
+        return [network]
+
+    def batch(self, threads: int) -> int:
+        return 1  # on a CPU a network uses all cores for one image
+
+    def open_network(self) -> Any:
+        """The network with its weights, on the CPU. Raises UserError for weights that do not fit."""
+        raise NotImplementedError
+
+    def setup(self, device: Any) -> None:
+        import torch
+
+        self.device: torch.device = torch.device(device)
+        self.network = self.open_network()
+        self.running.prepare(self.network, self.device)
+        self.running.compiled(*self.heavy())
+
+    def heavy(self) -> Sequence[Any]:
+        """The modules that are worth compiling."""
+        return [self.network]
+
+    def tensor(self, arrays: Sequence[NDArray[Any]]) -> "torch.Tensor":
+        """Arrays of one shape as one tensor on the device."""
+        import torch
+
+        # NumPy stacks transposed images as they lie; the layout would change a convolution's rounding
+        stacked = torch.from_numpy(np.ascontiguousarray(np.stack(arrays)))
+        if self.device.type == "cuda":
+            stacked = stacked.pin_memory()
+        return stacked.to(self.device, non_blocking=True)
+
+
+def alike(samples: Sequence[Sample], shape: Callable[[Sample], Hashable]) -> Iterator[list[int]]:
+    """Places of the samples that are of one shape: scenes of several sizes may share a batch."""
+    places: dict[Hashable, list[int]] = {}
+    for place, sample in enumerate(samples):
+        places.setdefault(shape(sample), []).append(place)
+    yield from places.values()

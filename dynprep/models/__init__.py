@@ -1,0 +1,17 @@
+"""Networks written here, because upstream's packages cannot be depended on."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynprep.models.unidepth.network import UniDepthV2
+
+__all__ = ["UniDepthV2"]
+
+
+def __getattr__(name: str) -> Any:
+    # torch is imported only by who asks for a network
+    if name == "UniDepthV2":
+        from dynprep.models.unidepth.network import UniDepthV2
+
+        return UniDepthV2
+    raise AttributeError(f"module {__name__} has no {name}")

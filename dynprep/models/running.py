@@ -1,0 +1,89 @@
+"""How networks are run: number format, memory layout, compilation."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true"]
+
+_TRUE = {"32-true": "float32", "16-true": "float16", "bf16-true": "bfloat16"}
+_MIXED = {"16-mixed": "float16", "bf16-mixed": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Running:
+    """Applied here and not by Lightning, whose true half precision would also change the number
+    format of geometry and resizing, which stay in float32."""
+
+    precision: Precision
+    channels_last: bool
+    compile: bool
+
+    def dtype(self) -> "torch.dtype":
+        """Of the weights."""
+        import torch
+
+        kind: torch.dtype = getattr(torch, _TRUE.get(self.precision, "float32"))
+        return kind
+
+    def prepare(self, network: "nn.Module", device: Any) -> None:
+        """Bring a network to the device, in the number format and layout asked for."""
+        import torch
+
+        if self.precision == "32-true":
+            torch.backends.cudnn.allow_tf32 = False  # else convolutions keep 10 bits
+        network.eval().requires_grad_(False)
+        network.to(device=device, dtype=self.dtype())
+        if self.channels_last:
+            for module in network.modules():
+                if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
+                    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def compiled(self, *parts: "nn.Module") -> None:
+        """Compile the parts that do the work, where it is asked for."""
+        if self.compile:
+            for part in parts:
+                part.compile()
+
+    @contextmanager
+    def inference(self, device: Any) -> Iterator[None]:
+        """No gradients; mixed precision where it is asked for."""
+        import torch
+
+        with torch.inference_mode():
+            if self.precision not in _MIXED:
+                yield
+                return
+            kind: torch.dtype = getattr(torch, _MIXED[self.precision])
+            with torch.autocast(torch.device(device).type, dtype=kind):
+                yield
+
+
+def to_host(values: "Tensor") -> Callable[[], NDArray[Any]]:
+    """Start to bring a tensor to memory; the returned function waits for it.
+
+    So that the device begins the next batch while threads wait for, and write, the last one.
+    """
+    import torch
+
+    if values.device.type != "cuda":
+        array = values.cpu().numpy()
+        return lambda: array
+    pinned = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    pinned.copy_(values, non_blocking=True)
+    done = torch.cuda.Event()  # type: ignore[no-untyped-call]
+    done.record()
+
+    def wait() -> NDArray[Any]:
+        done.synchronize()
+        return np.array(pinned.numpy())  # pinned memory is scarce: given back at once
+
+    return wait

@@ -1,0 +1,92 @@
+"""The Hugging Face hub: what is in its cache, what is downloaded, what is said when it cannot be."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from dynprep.errors import UserError
+from dynprep.files import free_bytes, human_bytes
+
+_TIMEOUT = 10.0  # seconds for the hub's first answer
+
+
+def cached(repository: str, revision: str, files: tuple[str, ...]) -> Path | None:
+    """The snapshot's folder, named by its commit, if every file of ``files`` is in it."""
+    from huggingface_hub import try_to_load_from_cache
+
+    folder: Path | None = None
+    for entry in files:
+        found = [try_to_load_from_cache(repository, n, revision=revision) for n in entry.split("|")]
+        paths = [Path(f) for f in found if isinstance(f, str)]
+        if not paths:
+            return None
+        depth = entry.split("|")[0].count("/")
+        folder = paths[0].parents[depth]
+    return folder
+
+
+def download(
+    repository: str, revision: str, files: tuple[str, ...], option: str, say: Callable[[str], None]
+) -> None:
+    """Fetch ``files`` into the hub's cache, with progress bars. Raises UserError, within seconds,
+    where the hub cannot be reached or does not have them."""
+    import httpx2
+    from huggingface_hub import HfApi, constants, hf_hub_download
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        OfflineModeIsEnabled,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    def missing(why: str) -> UserError:
+        wanted = [n for entry in files for n in entry.split("|")]
+        weights = [n for n in wanted if n.endswith((".safetensors", ".bin", ".pth"))]
+        return absent(repository, weights[0], option, why)
+
+    if constants.is_offline_mode():
+        raise missing("HF_HUB_OFFLINE is set")
+    try:
+        about = HfApi().model_info(
+            repository, revision=revision, timeout=_TIMEOUT, files_metadata=True
+        )
+        sizes = {f.rfilename: f.size or 0 for f in about.siblings or []}
+        chosen = []
+        for entry in files:
+            there = [n for n in entry.split("|") if n in sizes]
+            if not there:
+                raise missing(f"{repository} at {revision} has no {entry.replace('|', ' or ')}")
+            chosen.append(there[0])
+        need = sum(sizes[name] for name in chosen)
+        cache = Path(constants.HF_HUB_CACHE)
+        if need > free_bytes(cache):
+            raise UserError(
+                f"{cache}: {human_bytes(need)} are needed for {repository}, "
+                f"{human_bytes(free_bytes(cache))} are free; free space or set HF_HOME"
+            )
+        say(f"downloading {repository}, {human_bytes(need)}, to {cache}")
+        for name in chosen:
+            hf_hub_download(repository, name, revision=revision, etag_timeout=_TIMEOUT)
+    except OfflineModeIsEnabled:
+        raise missing("HF_HUB_OFFLINE is set") from None
+    except GatedRepoError:
+        raise missing("its licence must be accepted there first, then `hf auth login`") from None
+    except RepositoryNotFoundError:
+        raise missing("the hub does not know it, or it is private: `hf auth login`") from None
+    except RevisionNotFoundError:
+        raise missing(f"it has no revision {revision}") from None
+    except EntryNotFoundError:
+        raise missing(f"revision {revision} lacks it") from None
+    except (LocalEntryNotFoundError, httpx2.HTTPError, HfHubHTTPError) as error:
+        why = str(error).strip().splitlines()
+        raise missing(f"the hub cannot be reached ({why[0] if why else error})") from None
+
+
+def absent(repository: str, file: str, option: str, why: str) -> UserError:
+    """The one message for weights that are not here and cannot be fetched."""
+    return UserError(
+        f"weights {repository} ({file}): {why}; fetch them where there is a network (`hf download "
+        f"{repository}`) and copy the cache, or give a local copy as {option}=FILE_OR_FOLDER"
+    )

@@ -1,0 +1,103 @@
+"""Tensors of a checkpoint file, read without running anything that is in it."""
+
+import pickle
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dynprep.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+_WRAPPED = ("model", "state_dict")  # keys under which checkpoints hide their tensors
+
+
+def read_tensors(path: Path) -> "dict[str, Tensor]":
+    """Every tensor of a .safetensors or torch file by name; raises UserError for what is damaged
+    or would run code."""
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with warnings.catch_warnings():  # about pickles of other versions; they are refused or read
+            warnings.simplefilter("ignore")
+            found = torch.load(path, map_location="cpu", weights_only=True, mmap=_zipped(path))
+    except pickle.UnpicklingError as error:
+        raise refused(path, error) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
+        raise damaged(path, error) from None
+    for key in _WRAPPED:
+        if isinstance(found, dict) and isinstance(found.get(key), dict):
+            found = found[key]
+    if not isinstance(found, dict) or not found:
+        raise UserError(f"{path}: holds no tensors by name; it is no checkpoint")
+    return {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}
+
+
+def refused(path: Path, error: Exception) -> UserError:
+    """For a pickle that holds more than tensors."""
+    called = re.search(r"GLOBAL ([\w.]+)", str(error))
+    what = f" (it calls {called.group(1)})" if called else ""
+    return UserError(
+        f"{path}: refused, it holds more than tensors{what}, and reading it would run that code; "
+        "get the .safetensors file, or a file of tensors alone"
+    )
+
+
+def damaged(path: Path, error: Exception) -> UserError:
+    """For a file that is cut short or something else."""
+    why = str(error).strip().splitlines()
+    return UserError(
+        f"{path}: damaged or no checkpoint ({why[0][:120] if why else type(error).__name__}); "
+        "fetch it again"
+    )
+
+
+def fit(
+    network: "nn.Module", tensors: "Mapping[str, Tensor]", unused: tuple[str, ...], where: str
+) -> None:
+    """Load ``tensors``, every key but ``unused`` ones, into ``network``.
+
+    Raises UserError saying what is missing, unknown, or of another size.
+    """
+    given = {k: v for k, v in tensors.items() if k not in unused}
+    wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
+    missing = sorted(wanted.keys() - given.keys())
+    unknown = sorted(given.keys() - wanted.keys())
+    other = sorted(k for k in wanted.keys() & given.keys() if wanted[k] != tuple(given[k].shape))
+    if message := mismatch(
+        missing, unknown, [(k, tuple(given[k].shape), wanted[k]) for k in other]
+    ):
+        raise UserError(f"{where}: {message}")
+    network.load_state_dict(given, strict=True)
+
+
+def mismatch(
+    missing: list[str],
+    unknown: list[str],
+    other: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
+) -> str:
+    """What is wrong with a checkpoint's keys, in one line; empty if nothing is."""
+    parts = []
+    if other:
+        name, found, wanted = other[0]
+        parts.append(
+            f"weights of another size: {len(other)} tensors differ, e.g. {name} is "
+            f"{'x'.join(map(str, found))}, not {'x'.join(map(str, wanted))}"
+        )
+    if missing:
+        parts.append(f"{len(missing)} tensors are missing, e.g. {missing[0]}")
+    if unknown:
+        parts.append(f"{len(unknown)} tensors are unknown, e.g. {unknown[0]}")
+    return "; ".join(parts) + "; it is another model's checkpoint" if parts else ""
+
+
+def _zipped(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"  # torch's format since 1.6; only it can be mapped

@@ -1,0 +1,538 @@
+"""Every backend with a network, through the code that users' weights take."""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dynprep.errors import UserError
+from tests import networks
+from tests.conftest import SMALL, RunHere, run_here, tree  # noqa: F401
+
+TINY = [
+    *SMALL,
+    "data.count=4",
+    "masks=none",
+    "prior=none",
+    "stages=[masks,metric_depth,depth,alignment]",
+]
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A folder of made-up weights by the name of its maker in tests/networks.py."""
+    root = tmp_path_factory.mktemp("weights")
+    makers = {
+        "depth_anything": networks.depth_anything,
+        "metric": lambda f: networks.depth_anything(f, metric=True),
+        "dpt": networks.dpt,
+        "zoedepth": networks.zoedepth,
+        "depth_pro": networks.depth_pro,
+        "marigold": networks.marigold,
+        "lcm": lambda f: networks.marigold(f, lcm=True),
+        "unidepth": networks.unidepth,
+    }
+
+    def get(name: str) -> Path:
+        folder = root / name
+        return folder if folder.is_dir() else makers[name](folder)
+
+    return get
+
+
+def only(folder: Path) -> Path:
+    (found,) = [p for p in folder.iterdir() if p.is_dir()]
+    return found
+
+
+def frames(dataset: Path) -> list[np.ndarray]:
+    from PIL import Image
+
+    return [np.asarray(Image.open(p)) for p in sorted((dataset / "images").iterdir())]
+
+
+def stored(tmp_path: Path, stage: str) -> Path:
+    return only(tmp_path / "store" / stage)
+
+
+@pytest.mark.parametrize(
+    "choice", ["depth_anything_v2_large", "depth_anything_v1_small", "dpt_large"]
+)
+def test_relative_depth_is_the_librarys(
+    choice: str, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    from PIL import Image
+    from transformers import pipeline
+
+    weights = made("dpt" if choice == "dpt_large" else "depth_anything")
+    folder = run_here(
+        *TINY, f"depth={choice}", f"depth.checkpoint={weights}", "depth.parameters=null"
+    )
+    reference = pipeline("depth-estimation", model=str(weights), device="cpu")
+    dataset = folder / "dataset" / "demo"
+    for k, image in enumerate(frames(dataset)):
+        wanted = reference(Image.fromarray(image))["predicted_depth"].numpy()
+        mine = np.load(stored(tmp_path, "depth") / f"{k:05d}.npy")
+        assert mine.shape == image.shape[:2] and wanted.std() > 0
+        assert np.abs(mine - wanted).max() < 1e-3 * np.ptp(wanted)
+        png = np.asarray(Image.open(dataset / "depth_anything_v2" / f"{k:05d}.png"))
+        unit = (mine.astype(np.float64) - mine.min()) / np.ptp(mine.astype(np.float64))
+        assert np.array_equal(png, (unit * 65535).astype(np.uint16))
+
+
+@pytest.mark.parametrize("size", ["small", "base", "large"])
+def test_published_sizes(size: str) -> None:
+    """Configurations of the three sizes give the number of parameters that the YAML says."""
+    import yaml
+    from transformers import AutoModelForDepthEstimation, DepthAnythingConfig, Dinov2Config
+
+    from tests.conftest import ROOT
+
+    hidden, blocks, heads, neck, fusion, taps = {
+        "small": (384, 12, 6, [48, 96, 192, 384], 64, [3, 6, 9, 12]),
+        "base": (768, 12, 12, [96, 192, 384, 768], 128, [3, 6, 9, 12]),
+        "large": (1024, 24, 16, [256, 512, 1024, 1024], 256, [5, 12, 18, 24]),
+    }[size]
+    backbone = Dinov2Config(
+        hidden_size=hidden, num_hidden_layers=blocks, num_attention_heads=heads, image_size=518,
+        patch_size=14, out_indices=taps, reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    config = DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=hidden, patch_size=14, head_hidden_size=32,
+        neck_hidden_sizes=neck, fusion_hidden_size=fusion,
+    )  # fmt: skip
+    with torch.device("meta"):
+        network = AutoModelForDepthEstimation.from_config(config)
+    millions = sum(p.numel() for p in network.parameters()) / 1e6
+    for version in ("v1", "v2"):
+        node = yaml.safe_load(
+            (ROOT / f"conf/depth/depth_anything_{version}_{size}.yaml").read_text()
+        )
+        assert node["parameters"] == pytest.approx(millions, rel=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", ["small", "base", "large"])
+def test_published_sizes_run_as_the_librarys_pipeline(
+    size: str, run_here: RunHere, tmp_path: Path
+) -> None:
+    from PIL import Image
+    from transformers import (
+        DepthAnythingConfig,
+        DepthAnythingForDepthEstimation,
+        Dinov2Config,
+        pipeline,
+    )
+
+    hidden, blocks, heads, neck, fusion, taps = {
+        "small": (384, 12, 6, [48, 96, 192, 384], 64, [3, 6, 9, 12]),
+        "base": (768, 12, 12, [96, 192, 384, 768], 128, [3, 6, 9, 12]),
+        "large": (1024, 24, 16, [256, 512, 1024, 1024], 256, [5, 12, 18, 24]),
+    }[size]
+    backbone = Dinov2Config(
+        hidden_size=hidden, num_hidden_layers=blocks, num_attention_heads=heads, image_size=518,
+        patch_size=14, out_indices=taps, reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    config = DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=hidden, patch_size=14, head_hidden_size=32,
+        neck_hidden_sizes=neck, fusion_hidden_size=fusion,
+    )  # fmt: skip
+    weights = tmp_path / "weights"
+    network = networks.seeded(DepthAnythingForDepthEstimation(config), gain=0.7)
+    network.save_pretrained(weights)
+    networks.dpt_preprocessor(weights)
+    folder = run_here(
+        *TINY, "data.count=1", "stages=[depth]", f"depth=depth_anything_v2_{size}",
+        f"depth.checkpoint={weights}",
+    )  # fmt: skip
+    image = frames(folder / "dataset" / "demo")[0]
+    reference = pipeline("depth-estimation", model=str(weights), device="cpu")
+    wanted = reference(Image.fromarray(image))["predicted_depth"].numpy()
+    mine = np.load(stored(tmp_path, "depth") / "00000.npy")
+    assert np.abs(mine - wanted).max() < 1e-3 * np.ptp(wanted)
+
+
+def test_metric_depth_anything(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    from PIL import Image
+    from transformers import pipeline
+
+    weights = made("metric")
+    folder = run_here(
+        *TINY, "metric_depth=depth_anything_v2_indoor_small", f"metric_depth.checkpoint={weights}",
+        "metric_depth.parameters=null",
+    )  # fmt: skip
+    dataset = folder / "dataset" / "demo"
+    reference = pipeline("depth-estimation", model=str(weights), device="cpu")
+    intrinsics = json.loads((dataset / "unidepth_intrins.json").read_text())
+    for k, image in enumerate(frames(dataset)):
+        depth = reference(Image.fromarray(image))["predicted_depth"].numpy()
+        disparity = np.load(dataset / "unidepth_disp" / f"{k:05d}.npy")
+        assert np.median(np.abs(disparity * depth - 1)) < 1e-3
+        assert intrinsics[f"{k:05d}"][0] == pytest.approx(0.88 * image.shape[1], rel=0.01)
+
+
+def test_zoedepth_follows_its_formula(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    """The library's own post-processing needs torchvision: held to its documented formula."""
+    from torch.nn import functional as F
+    from transformers import AutoImageProcessor, ZoeDepthForDepthEstimation
+
+    weights = made("zoedepth")
+    folder = run_here(
+        *TINY, "metric_depth=zoedepth", f"metric_depth.checkpoint={weights}", "metric_depth.parameters=null",
+        "batch_size=4",
+    )  # fmt: skip
+    network = ZoeDepthForDepthEstimation.from_pretrained(weights).eval()
+    prepare = AutoImageProcessor.from_pretrained(weights, backend="pil")
+    dataset = folder / "dataset" / "demo"
+    for k, image in enumerate(frames(dataset)):
+        height, width = image.shape[:2]
+        with torch.inference_mode():
+            low = network(**prepare(image, return_tensors="pt")).predicted_depth
+        rows, columns = int(np.sqrt(height / 2) * 3), int(np.sqrt(width / 2) * 3)
+        size = (height + 2 * rows, width + 2 * columns)
+        full = F.interpolate(low[None], size, mode="bicubic", align_corners=False)[0, 0].numpy()
+        wanted = np.clip(full[rows:-rows, columns:-columns], low.min().item(), low.max().item())
+        disparity = np.load(dataset / "unidepth_disp" / f"{k:05d}.npy")
+        assert np.allclose(1 / disparity, wanted, rtol=1e-4)
+
+
+def test_depth_pro_follows_its_formula(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    from torch.nn import functional as F
+    from transformers import DepthProForDepthEstimation
+
+    weights = made("depth_pro")
+    options = [
+        "metric_depth=depth_pro",
+        f"metric_depth.checkpoint={weights}",
+        "metric_depth.parameters=null",
+    ]
+    told = run_here(*TINY, *options, name="told") / "dataset" / "demo"
+    images = told / "images"
+    source = ["data=frames", f"data.path={images}", "data.name=seen", "stages=[metric_depth]"]
+    seen = run_here(*source, *options, name="seen") / "dataset" / "seen"
+    network = DepthProForDepthEstimation.from_pretrained(weights).eval()
+    for k, image in enumerate(frames(told)):
+        height, width = image.shape[:2]
+        pixels = (torch.from_numpy(image.copy()).permute(2, 0, 1)[None] / 255 - 0.5) / 0.5
+        pixels = F.interpolate(pixels, (128, 128), mode="bilinear", align_corners=False)
+        with torch.inference_mode():
+            output = network(pixel_values=pixels)
+        focal = 0.5 * width / torch.tan(0.5 * torch.deg2rad(output.field_of_view[0]))
+        for dataset, f in ((seen, float(focal)), (told, 0.88 * width)):
+            inverse = output.predicted_depth[None] * width / f
+            full = F.interpolate(inverse, (height, width), mode="bilinear", align_corners=False)[
+                0, 0
+            ]
+            disparity = np.load(dataset / "unidepth_disp" / f"{k:05d}.npy")
+            assert np.allclose(disparity, full.clamp(1e-4, 1e4).numpy(), rtol=1e-4)
+            camera = json.loads((dataset / "unidepth_intrins.json").read_text())[f"{k:05d}"]
+            assert camera[0] == pytest.approx(f, rel=1e-3)
+
+
+@pytest.mark.parametrize(("choice", "weights"), [("marigold", "marigold"), ("marigold_lcm", "lcm")])
+def test_marigold_is_the_librarys_with_each_frames_own_noise(
+    choice: str, weights: str, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    from diffusers import MarigoldDepthPipeline
+
+    from dynprep.backends.marigold import frame_seed
+
+    folder = made(weights)
+    options = [
+        *SMALL, "data.count=3", "stages=[prior]", f"prior={choice}", f"prior.checkpoint={folder}", "seed=5",
+        "prior.parameters=null", "prior.steps=2", "prior.ensemble=3", "prior.at_once=2",
+        "resolution.prior_input=64",
+    ]  # fmt: skip
+    dataset = run_here(*options) / "dataset" / "demo"
+    pipe = MarigoldDepthPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    maps = [np.load(p) for p in sorted((dataset / "marigold" / "depth_npy").iterdir())]
+    assert len(maps) == 3 and not np.allclose(maps[0], maps[1], atol=1e-3)
+    for k, image in enumerate(frames(dataset)):
+        tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())[None] / 255
+        wanted = pipe(
+            tensor, num_inference_steps=2, ensemble_size=3, batch_size=2, processing_resolution=64,
+            generator=torch.Generator().manual_seed(frame_seed(5, k)), output_type="np",
+        ).prediction[0, :, :, 0]  # fmt: skip
+        assert maps[k].shape == image.shape[:2] and maps[k].dtype == np.float32
+        assert np.abs(maps[k] - np.clip(wanted, 0, 1)).max() < 1e-5
+
+
+def test_marigold_as_relative_depth_turns_depth_over(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    shared = [f"checkpoint={made('marigold')}", "parameters=null", "steps=1"]
+    options = [f"{group}.{o}" for group in ("prior", "depth") for o in shared]
+    dataset = run_here(
+        *SMALL, "data.count=2", "stages=[depth,prior]", "prior=marigold", "depth=marigold", *options,
+        "resolution.prior_input=64",
+    ) / "dataset" / "demo"  # fmt: skip
+    depth = np.load(dataset / "marigold" / "depth_npy" / "00001_pred.npy")
+    disparity = np.load(stored(tmp_path, "depth") / "00001.npy")
+    order = np.argsort(depth.ravel())
+    assert (np.diff(disparity.ravel()[order]) <= 1e-6).all() and disparity.std() > 0
+
+
+@pytest.mark.slow
+def test_marigolds_bytes_do_not_depend_on_processes(
+    made: Callable[[str], Path], run_here: RunHere
+) -> None:
+    options = [
+        *SMALL, "data.count=5", "stages=[prior]", "prior=marigold_lcm", f"prior.checkpoint={made('lcm')}",
+        "prior.parameters=null", "prior.steps=2", "resolution.prior_input=64",
+    ]  # fmt: skip
+    one = run_here(*options, name="one", **{}) / "dataset" / "demo" / "marigold"
+    two = run_here(
+        *options,
+        "trainer=ddp_cpu",
+        "batch_size=2",
+        f"store_dir={one.parents[3] / 'other'}",
+        name="two",
+    )
+    a, b = tree(one), tree(two / "dataset" / "demo" / "marigold")
+    assert a.keys() == b.keys() and len(a) == 5
+    for name in a:  # one thread a process and two: sums in another order
+        x = np.frombuffer(a[name][128:], np.float32)
+        assert np.allclose(x, np.frombuffer(b[name][128:], np.float32), atol=1e-5)
+
+
+class TestUniDepth:
+    """UniDepth's backend: known cameras, the clip's, the seen one; checkpoints as published."""
+
+    options = (
+        "metric_depth=unidepth_v2_vits14",
+        "metric_depth.resolution_level=0",
+        "stages=[metric_depth]",
+    )
+
+    def clip(self, tmp_path: Path) -> list[str]:
+        from tests.conftest import sliding, write_frames
+
+        folder = write_frames(tmp_path / "clip", sliding(3, 60, 110))
+        return ["data=frames", f"data.path={folder}"]
+
+    def test_the_seen_camera_and_a_known_one(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        from dynprep.models import UniDepthV2
+
+        given = [*self.clip(tmp_path), *self.options, f"metric_depth.checkpoint={made('unidepth')}"]
+        seen = run_here(*given, name="seen") / "dataset" / "clip"
+        network = UniDepthV2("vits14").eval()
+        network.load_published(networks.unidepth_tensors())
+        image = torch.from_numpy(frames(seen)[1].copy()).permute(2, 0, 1)[None]
+        wanted = network.infer(image, resolution_level=0)
+        disparity = np.load(seen / "unidepth_disp" / "00001.npy")
+        assert np.allclose(1 / disparity, wanted["depth"][0, 0].numpy(), rtol=1e-4)
+        camera = json.loads((seen / "unidepth_intrins.json").read_text())["00001"]
+        k = wanted["intrinsics"][0].numpy()
+        assert np.allclose(camera, [k[0, 0], k[1, 1], k[0, 2] - 0.5, k[1, 2] - 0.5], rtol=1e-5)
+
+        known = run_here(*given, "camera.focal=90", name="known") / "dataset" / "clip"
+        told = json.loads((known / "unidepth_intrins.json").read_text())
+        assert all(row == [90, 90, 54.5, 29.5] for row in told.values())
+        k = torch.tensor([[90.0, 0, 55], [0, 90, 30], [0, 0, 1]])
+        wanted = network.infer(image, k, resolution_level=0)
+        disparity = np.load(known / "unidepth_disp" / "00001.npy")
+        assert np.allclose(1 / disparity, wanted["depth"][0, 0].numpy(), rtol=1e-4)
+
+    def test_one_camera_for_the_clip(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        given = [*self.clip(tmp_path), *self.options, f"metric_depth.checkpoint={made('unidepth')}"]
+        each = run_here(*given, name="each") / "dataset" / "clip" / "unidepth_intrins.json"
+        one = (
+            run_here(*given, "camera.shared=true", name="one")
+            / "dataset"
+            / "clip"
+            / "unidepth_intrins.json"
+        )
+        rows = np.array(list(json.loads(each.read_text()).values()))
+        assert rows.std(0).max() > 0
+        for row in json.loads(one.read_text()).values():
+            assert np.allclose(row, np.median(rows, 0), rtol=1e-5)
+
+    def test_published_forms_of_a_checkpoint(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        """A folder like the hub's, its file alone, and a torch file with the tensors under a key."""
+        packed = tmp_path / "weights.bin"
+        torch.save({"model": networks.unidepth_tensors()}, packed)
+        folder = made("unidepth")
+        found = []
+        for k, place in enumerate((folder, folder / "model.safetensors", packed)):
+            given = [*self.clip(tmp_path), "data.max_frames=1", *self.options]
+            run = run_here(*given, f"metric_depth.checkpoint={place}", name=f"run{k}")
+            found.append(tree(run / "dataset" / "clip" / "unidepth_disp"))
+        assert found[0] == found[1] == found[2] and found[0]
+
+
+@pytest.mark.slow
+def test_two_processes_and_resuming(
+    made: Callable[[str], Path],
+    run_cli: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
+) -> None:
+    options = [
+        *SMALL, "data.count=6", "masks=none", "logger=none", "prior=none", "dataset_dir=OUT", "flow.rate=32",
+        "depth=depth_anything_v2_small", f"depth.checkpoint={made('depth_anything')}",
+        "depth.parameters=null", "trainer=ddp_cpu",
+    ]  # fmt: skip
+    first = run_cli(*options)
+    assert first.returncode == 0, first.stderr
+    disparity = {p.name: np.load(p) for p in stored_cli(tmp_path).glob("*.npy")}
+    # half of it is lost: only that is made again, to the rounding of another batch
+    result = stored_cli(tmp_path)
+    for name in ("00001.npy", "00004.png"):
+        (result / name).unlink()
+    again = run_cli(*options)
+    assert again.returncode == 0, again.stderr
+    assert any(
+        "depth_anything_v2_small" in line and " 2 " in line for line in again.stderr.splitlines()
+    )
+    for name, before in disparity.items():
+        assert np.allclose(np.load(result / name), before, rtol=1e-4, atol=1e-5)
+
+
+def stored_cli(tmp_path: Path) -> Path:
+    return only(tmp_path / "outputs" / "store" / "depth")
+
+
+class TestBadCheckpoints:
+    """One line, before any stage runs; nothing in a pickle is executed."""
+
+    def refused(self, run_here: RunHere, place: Path, words: str, *more: str) -> None:
+        given = ["depth=depth_anything_v2_small", f"depth.checkpoint={place}", *more]
+        with pytest.raises(UserError, match=words) as caught:
+            run_here(*TINY, *given)
+        assert "\n" not in str(caught.value) and len(str(caught.value)) < 400
+
+    def test_cut_short(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "cut"
+        shutil.copytree(made("depth_anything"), place)
+        file = place / "model.safetensors"
+        file.write_bytes(file.read_bytes()[:9000])
+        self.refused(run_here, place, "damaged", "depth.parameters=null")
+        assert not (tmp_path / "store" / "depth").exists()
+
+    def test_another_size(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        self.refused(run_here, made("depth_anything"), "choose the backend of its size")
+        place = networks.depth_anything(tmp_path / "wide", hidden=48)
+        shutil.copy(made("depth_anything") / "model.safetensors", place)
+        self.refused(run_here, place, "weights of another size", "depth.parameters=null")
+
+    def test_another_network(self, made: Callable[[str], Path], run_here: RunHere) -> None:
+        self.refused(run_here, made("metric"), "metric depth_anything", "depth.parameters=null")
+        self.refused(run_here, made("zoedepth"), "a zoedepth network", "depth.parameters=null")
+        self.refused(run_here, made("unidepth"), "damaged or no checkpoint")
+
+    def test_nothing_there(self, run_here: RunHere, tmp_path: Path) -> None:
+        self.refused(run_here, tmp_path / "nowhere", "no such file or folder")
+
+    @pytest.mark.parametrize("form", ["folder", "file", "old"])
+    def test_a_pickle_with_code_is_not_run(
+        self, form: str, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        import pickle
+
+        trace = tmp_path / "executed"
+
+        class Evil:
+            def __reduce__(self) -> tuple[object, tuple[str]]:
+                return os.system, (f"touch {trace}",)
+
+        if form == "folder":
+            place = tmp_path / "evil"
+            shutil.copytree(made("depth_anything"), place)
+            (place / "model.safetensors").unlink()
+            torch.save({"weight": Evil()}, place / "pytorch_model.bin")
+            self.refused(run_here, place, "more than tensors", "depth.parameters=null")
+        else:
+            place = tmp_path / "evil.pth"
+            if form == "file":
+                torch.save({"model": Evil()}, place)
+            else:
+                place.write_bytes(pickle.dumps({"model": Evil()}))
+            with pytest.raises(UserError, match="more than tensors"):
+                run_here(
+                    *TINY, "metric_depth=unidepth_v2_vits14", f"metric_depth.checkpoint={place}"
+                )
+        assert not trace.exists()
+
+    def test_unidepth_of_another_size(self, made: Callable[[str], Path], run_here: RunHere) -> None:
+        with pytest.raises(UserError, match="dinov2_vits14"):
+            run_here(
+                *TINY,
+                "metric_depth=unidepth_v2_vitl14",
+                f"metric_depth.checkpoint={made('unidepth')}",
+            )
+
+
+def test_identity_of_weights_is_in_key_and_provenance(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(made("depth_anything"), copy)
+    other = networks.depth_anything(tmp_path / "other", hidden=24)
+    keys = []
+    for k, place in enumerate((made("depth_anything"), copy, other)):
+        folder = run_here(
+            *TINY, "data.count=1", "stages=[depth]", "depth=depth_anything_v2_base",
+            f"depth.checkpoint={place}", "depth.parameters=null", name=f"run{k}",
+        )  # fmt: skip
+        origin = json.loads((folder / "dataset" / "demo" / "dynprep.json").read_text())
+        entry = origin["folders"]["depth_anything_v2"]
+        assert entry["weights"].startswith("sha256:") and entry["licence"] == "CC-BY-NC-4.0"
+        keys.append(entry["key"])
+    assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed", "16-mixed"])
+def test_half_precision_is_near(
+    precision: str, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    options = [
+        *SMALL, "data.count=2", "stages=[depth]", "depth=depth_anything_v2_small",
+        f"depth.checkpoint={made('depth_anything')}", "depth.parameters=null",
+    ]  # fmt: skip
+    run_here(*options, name="full")
+    full = np.load(stored(tmp_path, "depth") / "00001.npy")
+    half = [f"trainer.precision={precision}", "trainer.channels_last=true"]
+    run_here(*options, *half, f"store_dir={tmp_path / 'half'}", name="half")
+    near = np.load(only(tmp_path / "half" / "depth") / "00001.npy")
+    assert not np.array_equal(near, full)
+    assert np.median(np.abs(near - full)) < 0.05 * np.ptp(full)
+
+
+@pytest.mark.slow
+def test_compiled_is_the_same_network(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    if shutil.which("g++") is None:
+        pytest.skip("compiling needs a C++ compiler")
+    options = [
+        *SMALL, "data.count=2", "stages=[depth]", "depth=dpt_large", f"depth.checkpoint={made('dpt')}",
+        "depth.parameters=null",
+    ]  # fmt: skip
+    run_here(*options, name="plain")
+    plain = np.load(stored(tmp_path, "depth") / "00001.npy")
+    run_here(*options, "trainer.compile=true", f"store_dir={tmp_path / 'fast'}", name="fast")
+    assert np.allclose(
+        np.load(only(tmp_path / "fast" / "depth") / "00001.npy"), plain, rtol=1e-3, atol=1e-3
+    )

@@ -1,0 +1,200 @@
+"""UniDepth V2 against the numbers of the published network, and where those end."""
+
+import importlib.util
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from dynprep.errors import UserError
+from dynprep.models import UniDepthV2
+from dynprep.models.unidepth.config import VARIANTS, configured
+from dynprep.models.unidepth.framing import Framing
+from dynprep.models.unidepth.network import UNUSED
+from dynprep.weights.tensors import fit
+from tests.networks import unidepth_tensors
+
+SLOW = {"480x854_rl9", "518x518", "640x360", "640x240", "200x700", "480x854"}
+CASES = (
+    "200x700", "200x700_K", "210x370", "270x480", "480x854", "480x854_K", "480x854_rl0", "480x854_rl9",
+    "518x518", "518x518_Kclip", "640x240", "640x240_K", "640x360",
+)  # fmt: skip
+
+
+def module(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+class Upstream:
+    """The made-up weights and inputs that upstream's network was run with."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.inputs = module(folder / "make_input.py")
+        self.rule = module(folder / "weights.py")
+        self.networks: dict[str, UniDepthV2] = {}
+
+    def network(self, variant: str) -> UniDepthV2:
+        if variant not in self.networks:
+            shapes = json.loads((self.folder / f"state_dict_{variant}.json").read_text())
+            network = UniDepthV2(variant).eval()
+            network.load_published(
+                {k: torch.from_numpy(self.rule.value(k, s, 0)) for k, s in shapes.items()}
+            )
+            self.networks = {variant: network}
+        return self.networks[variant]
+
+    def image(self, height: int, width: int) -> torch.Tensor:
+        return torch.from_numpy(self.inputs.make_image(height, width, 0)).permute(2, 0, 1)[None]
+
+    def case(self, name: str) -> tuple[np.lib.npyio.NpzFile, torch.Tensor, torch.Tensor | None]:
+        size = name.split("_")[0]
+        height, width = map(int, size.split("x"))
+        camera = None
+        if "_K" in name:
+            make = self.inputs.make_K_clip if "Kclip" in name else self.inputs.make_K
+            camera = torch.from_numpy(make(height, width))[None]
+        return np.load(self.folder / f"{name}.npz"), self.image(height, width), camera
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Upstream:
+    folder = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "unidepth"
+    if not folder.is_dir():
+        pytest.skip("the upstream numbers are not beside this checkout")
+    return Upstream(folder)
+
+
+def off(mine: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
+    relative = np.abs(mine / theirs - 1)
+    return float(relative.max()), float(np.median(relative))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES]
+)
+def test_numbers_are_upstreams(upstream: Upstream, name: str) -> None:
+    wanted, image, camera = upstream.case(name)
+    level = float(wanted["resolution_level"])
+    kept = None if camera is None else camera.clone()
+    found = upstream.network("vits14").infer(image, camera, level if level >= 0 else None)
+    for key in ("depth", "confidence"):
+        most, middle = off(found[key][0, 0, ::8, ::8].numpy(), wanted[f"{key}_s8"])
+        assert most < 2e-4 and middle < 1e-5, key
+    if camera is None:
+        k = wanted["intrinsics"].reshape(3, 3)
+        values = k[[0, 1, 0, 1], [0, 1, 2, 2]]
+        mine = found["intrinsics"][0].numpy()[[0, 1, 0, 1], [0, 1, 2, 2]]
+        assert off(mine, values)[0] < 1e-5
+    else:
+        assert torch.equal(found["intrinsics"], camera) and torch.equal(camera, kept)
+
+
+@pytest.mark.parametrize("name", ["270x480", "200x700_K"])
+def test_float64_sees_every_epsilon(upstream: Upstream, name: str) -> None:
+    _, image, camera = upstream.case(name)
+    wanted = np.load(upstream.folder / f"ref64_{name}.npz")
+    network = upstream.network("vits14").double()
+    try:
+        found = network.infer(image, camera)
+    finally:
+        network.float()
+    for key in ("depth", "confidence"):
+        assert off(found[key].numpy().ravel()[wanted["idx"]], wanted[f"{key}_idx"])[0] < 3e-6
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("variant", ["vitb14", "vitl14"])
+def test_larger_networks(upstream: Upstream, variant: str) -> None:
+    wanted = np.load(upstream.folder / f"{variant}_270x480_small.npz")
+    found = upstream.network(variant).infer(upstream.image(270, 480))
+    upstream.networks.clear()
+    most, middle = off(found["depth"][0, 0, ::8, ::8].numpy(), wanted["depth_s8"])
+    assert most < 2e-4 and middle < 1e-5
+
+
+def test_a_batch_gives_what_single_images_give(upstream: Upstream) -> None:
+    network = upstream.network("vits14")
+    images = torch.cat([upstream.image(270, 480), upstream.image(270, 480).flip(-1)])
+    cameras = torch.tensor([[[400.0, 0, 240], [0, 410, 130], [0, 0, 1]]] * 2)
+    cameras[1, 0, 0] = 520
+    for given in (None, cameras):
+        both = network.infer(images, given)
+        for k in range(2):
+            one = network.infer(images[k : k + 1], None if given is None else given[k])
+            assert off(both["depth"][k].numpy(), one["depth"][0].numpy())[0] < 1e-4
+            assert torch.allclose(both["intrinsics"][k], one["intrinsics"][0], rtol=1e-5)
+    assert torch.allclose(network.camera(images), network.infer(images)["intrinsics"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(854, 480), (64, 64), (300, 414), (64, 512), (2160, 3840)])
+def test_every_size_gives_a_whole_map(size: tuple[int, int]) -> None:
+    config = VARIANTS["vits14"]
+    framing = Framing.of(*size, config, None)
+    left, right, top, bottom = framing.padding
+    assert (size[0] + top + bottom, size[1] + left + right) == framing.padded
+    rows, columns = framing.net
+    assert rows % 14 == columns % 14 == 0 and rows * columns < 650_000
+    values = torch.rand(1, 1, *framing.net)
+    assert framing.leave(values).shape[-2:] == size
+    camera = torch.tensor([[[500.0, 0, 200], [0, 510, 120], [0, 0, 1]]])
+    for true_axes in (False, True):
+        there = framing.camera_in(camera, true_axes)
+        assert torch.allclose(framing.camera_out(there, true_axes), camera, rtol=1e-6)
+    k = framing.camera_in(camera, True)
+    corner = k @ torch.tensor([0.0, 0, 1])  # where the optical axis meets the network's input
+    assert 0 <= corner[0, 0] <= columns and 0 <= corner[0, 1] <= rows or size[0] < 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", [(854, 480), (64, 64), (1080, 300)])
+def test_portrait_and_small_images(upstream: Upstream, size: tuple[int, int]) -> None:
+    found = upstream.network("vits14").infer(upstream.image(*size), resolution_level=0)
+    assert found["depth"].shape == found["confidence"].shape == (1, 1, *size)
+    assert bool(torch.isfinite(found["depth"]).all()) and float(found["depth"].std()) > 0
+
+
+def test_published_keys_fit_strictly() -> None:
+    tensors = unidepth_tensors()
+    network = UniDepthV2("vits14")
+    assert set(UNUSED) == set(tensors) - set(network.state_dict())
+    network.load_published(tensors)
+    with pytest.raises(RuntimeError, match="mlp"):
+        network.load_published({k: v for k, v in tensors.items() if "mlp" not in k})
+    with pytest.raises(UserError, match="another size"):
+        fit(UniDepthV2("vitb14"), tensors, UNUSED, "here")
+
+
+def test_wrong_arguments_are_said() -> None:
+    network = UniDepthV2("vits14")
+    image = torch.zeros(1, 3, 64, 64, dtype=torch.uint8)
+    with pytest.raises(ValueError, match="resolution_level"):
+        network.infer(image, resolution_level=10)
+    with pytest.raises(ValueError, match="images"):
+        network.infer(image[0])
+    with pytest.raises(ValueError, match="intrinsics"):
+        network.infer(image, torch.eye(4))
+
+
+def test_a_checkpoints_own_configuration_is_obeyed_or_refused() -> None:
+    encoder = {"name": "dinov2_vits14", "output_idx": [2, 5, 8, 11], "num_register_tokens": 0}
+    data = {"shape_constraints": {"ratio_bounds": [0.4, 3.0], "pixels_max": 300_000}}
+    config = configured("vits14", {"model": {"pixel_encoder": encoder}, "data": data}, "here")
+    assert config.taps == (2, 5, 8, 11) and config.ratio == (0.4, 3.0)
+    assert config.pixels == (200_000, 300_000)
+    for key, value in (
+        ("interpolate_offset", 0.1),
+        ("use_norm", False),
+        ("num_register_tokens", 4),
+    ):
+        with pytest.raises(UserError, match=f"here: {key}"):
+            configured("vits14", {"model": {"pixel_encoder": {key: value}}}, "here")
+    with pytest.raises(UserError, match="dinov2_vits14"):
+        configured("vitl14", {"model": {"pixel_encoder": encoder}}, "here")
