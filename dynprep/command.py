@@ -1,9 +1,12 @@
 """Hydra's entry: composes the configuration, runs a job, says errors in one line."""
 
+import contextlib
 import difflib
+import io
 import os
 import re
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from dynprep.errors import UserError
 
 _UNKNOWN = re.compile(r"not in struct|Could not override|No match in the defaults", re.IGNORECASE)
+_HELP_WIDTH = 98
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 
@@ -49,7 +53,10 @@ def start() -> int:
         return 0
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
     try:
-        _job()
+        if {"--help", "-h"} & set(sys.argv[1:]):
+            _show_help()
+        else:
+            _job()
     except UserError as error:
         return _fail(str(error))
     except MissingConfigException as error:
@@ -59,6 +66,18 @@ def start() -> int:
     except KeyboardInterrupt:
         return _fail("stopped; run the same command again to go on where it stopped")
     return 0
+
+
+def _show_help() -> None:
+    """Hydra's help, whose lists of choices are longer than a line."""
+    caught = io.StringIO()
+    with contextlib.redirect_stdout(caught):
+        _job()
+    for line in caught.getvalue().splitlines():
+        narrow = textwrap.wrap(
+            line, _HELP_WIDTH, subsequent_indent="      ", break_long_words=False
+        )
+        print("\n".join(narrow if len(line) > _HELP_WIDTH else [line]))
 
 
 def _fail(text: str) -> int:

@@ -62,6 +62,25 @@ def depth_anything(folder: Path, hidden: int = 32, metric: bool = False, **confi
     return folder
 
 
+def published_depth_anything(size: str) -> Any:
+    """The configuration of the published small, base or large network."""
+    from transformers import DepthAnythingConfig, Dinov2Config
+
+    hidden, blocks, heads, neck, fusion, taps = {
+        "small": (384, 12, 6, [48, 96, 192, 384], 64, [3, 6, 9, 12]),
+        "base": (768, 12, 12, [96, 192, 384, 768], 128, [3, 6, 9, 12]),
+        "large": (1024, 24, 16, [256, 512, 1024, 1024], 256, [5, 12, 18, 24]),
+    }[size]
+    backbone = Dinov2Config(
+        hidden_size=hidden, num_hidden_layers=blocks, num_attention_heads=heads, image_size=518,
+        patch_size=14, out_indices=taps, reshape_hidden_states=False, apply_layernorm=True,
+    )  # fmt: skip
+    return DepthAnythingConfig(
+        backbone_config=backbone, reassemble_hidden_size=hidden, patch_size=14, head_hidden_size=32,
+        neck_hidden_sizes=neck, fusion_hidden_size=fusion,
+    )  # fmt: skip
+
+
 def dpt(folder: Path) -> Path:
     from transformers import DPTConfig, DPTForDepthEstimation
 

@@ -14,20 +14,28 @@ from tests.conftest import ROOT, composed
 
 CONF = ROOT / "conf"
 FILES = sorted(p for p in CONF.rglob("*.yaml") if "hydra" not in p.parts)
+SIZES = ("small", "base", "large")
 GROUPS = {
     "data": {"demo", "video", "frames"},
     "resolution": {"native", "480p", "720p", "1080p"},
     "masks": {"motion", "folder", "none"},
-    "metric_depth": {"sensor", "parallax"},
-    "depth": {"parallax"},
+    "metric_depth": {
+        "sensor", "parallax", "depth_pro", "zoedepth", "zoedepth_indoor", "zoedepth_outdoor",
+        *(f"unidepth_v2_{v}" for v in ("vits14", "vitb14", "vitl14")),
+        *(f"depth_anything_v2_{w}_{s}" for w in ("indoor", "outdoor") for s in SIZES),
+    },
+    "depth": {
+        "parallax", "dpt_large", "dpt_hybrid", "midas_beit_large", "marigold", "marigold_lcm",
+        "marigold_v1_0", *(f"depth_anything_{v}_{s}" for v in ("v1", "v2") for s in SIZES),
+    },
     "alignment": {"median", "lstsq", "huber", "sequence"},
-    "prior": {"aligned", "none"},
+    "prior": {"aligned", "none", "marigold", "marigold_lcm", "marigold_v1_0"},
     "flow": {"dis"},
-    "layout": {"adagar"},
+    "layout": {"adagar", "shape_of_motion"},
     "trainer": {"cpu", "gpu", "mps", "auto", "ddp", "ddp_cpu"},
     "logger": {"wandb", "csv", "none"},
-    "experiment": {"offline"},
-}
+    "experiment": {"offline", "adagar", "shape_of_motion", "fast", "best"},
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -44,6 +52,72 @@ def test_every_choice_builds(override: str) -> None:
     chosen = settings(config, choices)
     group, choice = override.split("=")
     assert chosen.backends.get(group, choice) == choice
+
+
+@pytest.mark.parametrize(
+    ("name", "backends", "precision"),
+    [
+        (
+            "adagar",
+            ("unidepth_v2_vitl14", "depth_anything_v2_large", "median", "marigold"),
+            "32-true",
+        ),
+        (
+            "shape_of_motion",
+            ("unidepth_v2_vitl14", "depth_anything_v1_large", "median", "none"),
+            "32-true",
+        ),
+        (
+            "fast",
+            ("unidepth_v2_vits14", "depth_anything_v2_small", "median", "marigold_lcm"),
+            "bf16-true",
+        ),
+        (
+            "best",
+            ("unidepth_v2_vitl14", "depth_anything_v2_large", "sequence", "marigold"),
+            "32-true",
+        ),
+    ],
+)
+@pytest.mark.parametrize("data", ["demo", "video"])
+def test_recipes_compose_and_build(
+    name: str, backends: tuple[str, ...], precision: str, data: str
+) -> None:
+    config, choices = composed(
+        [f"data={data}", "data.path=a.mp4"] * (data == "video")
+        + [f"experiment={name}", "dataset_dir=x", "store_dir=y"]
+    )
+    chosen = settings(config, choices)
+    for group, backend in zip(
+        ("metric_depth", "depth", "alignment", "prior"), backends, strict=True
+    ):
+        assert chosen.backends[group] == backend
+    assert chosen.stages["metric_depth"].options()["running"]["precision"] == precision
+    if name == "shape_of_motion":
+        assert chosen.layout.folder("depth") == "depth_anything"
+    if name == "best":
+        assert "camera_estimate" in chosen.stages["metric_depth"].needs()
+
+
+def test_every_network_says_where_its_weights_are_and_under_which_licence() -> None:
+    for group in ("metric_depth", "depth", "prior"):
+        for path in (CONF / group).glob("*.yaml"):
+            node = yaml.safe_load(path.read_text())
+            if "hub" not in node:
+                continue
+            assert re.fullmatch(r"[\w.-]+/[\w.-]+", node["hub"]) and node["revision"], path
+            assert node["licence"] and isinstance(node["commercial"], bool), path
+            assert node["commercial"] is not ("NC" in node["licence"] or "apple" in node["licence"])
+
+
+def test_the_list_of_backends(run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = run_cli("--info", "backends")
+    assert done.returncode == 0
+    for group in ("masks", "metric_depth", "depth", "prior", "flow"):
+        for choice in GROUPS[group]:
+            assert re.search(rf"^{choice} ", done.stdout, re.M), choice
+    assert "CC-BY-NC-4.0" in done.stdout and "335.3" in done.stdout
+    assert max(len(line) for line in done.stdout.splitlines()) <= 80
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CONF)))

@@ -13,7 +13,7 @@ import torch
 
 from dynprep.errors import UserError
 from tests import networks
-from tests.conftest import SMALL, RunHere, run_here, tree  # noqa: F401
+from tests.conftest import SMALL, RunHere, tree
 
 TINY = [
     *SMALL,
@@ -90,23 +90,11 @@ def test_relative_depth_is_the_librarys(
 def test_published_sizes(size: str) -> None:
     """Configurations of the three sizes give the number of parameters that the YAML says."""
     import yaml
-    from transformers import AutoModelForDepthEstimation, DepthAnythingConfig, Dinov2Config
+    from transformers import AutoModelForDepthEstimation
 
     from tests.conftest import ROOT
 
-    hidden, blocks, heads, neck, fusion, taps = {
-        "small": (384, 12, 6, [48, 96, 192, 384], 64, [3, 6, 9, 12]),
-        "base": (768, 12, 12, [96, 192, 384, 768], 128, [3, 6, 9, 12]),
-        "large": (1024, 24, 16, [256, 512, 1024, 1024], 256, [5, 12, 18, 24]),
-    }[size]
-    backbone = Dinov2Config(
-        hidden_size=hidden, num_hidden_layers=blocks, num_attention_heads=heads, image_size=518,
-        patch_size=14, out_indices=taps, reshape_hidden_states=False, apply_layernorm=True,
-    )  # fmt: skip
-    config = DepthAnythingConfig(
-        backbone_config=backbone, reassemble_hidden_size=hidden, patch_size=14, head_hidden_size=32,
-        neck_hidden_sizes=neck, fusion_hidden_size=fusion,
-    )  # fmt: skip
+    config = networks.published_depth_anything(size)
     with torch.device("meta"):
         network = AutoModelForDepthEstimation.from_config(config)
     millions = sum(p.numel() for p in network.parameters()) / 1e6
@@ -124,32 +112,19 @@ def test_published_sizes_run_as_the_librarys_pipeline(
 ) -> None:
     from PIL import Image
     from transformers import (
-        DepthAnythingConfig,
         DepthAnythingForDepthEstimation,
-        Dinov2Config,
         pipeline,
     )
 
-    hidden, blocks, heads, neck, fusion, taps = {
-        "small": (384, 12, 6, [48, 96, 192, 384], 64, [3, 6, 9, 12]),
-        "base": (768, 12, 12, [96, 192, 384, 768], 128, [3, 6, 9, 12]),
-        "large": (1024, 24, 16, [256, 512, 1024, 1024], 256, [5, 12, 18, 24]),
-    }[size]
-    backbone = Dinov2Config(
-        hidden_size=hidden, num_hidden_layers=blocks, num_attention_heads=heads, image_size=518,
-        patch_size=14, out_indices=taps, reshape_hidden_states=False, apply_layernorm=True,
-    )  # fmt: skip
-    config = DepthAnythingConfig(
-        backbone_config=backbone, reassemble_hidden_size=hidden, patch_size=14, head_hidden_size=32,
-        neck_hidden_sizes=neck, fusion_hidden_size=fusion,
-    )  # fmt: skip
+    config = networks.published_depth_anything(size)
     weights = tmp_path / "weights"
-    network = networks.seeded(DepthAnythingForDepthEstimation(config), gain=0.7)
-    network.save_pretrained(weights)
-    networks.dpt_preprocessor(weights)
+    torch.manual_seed(1)
+    DepthAnythingForDepthEstimation(config).save_pretrained(weights)
+    networks.dpt_preprocessor(weights, size=140)
     folder = run_here(
         *TINY, "data.count=1", "stages=[depth]", f"depth=depth_anything_v2_{size}",
         f"depth.checkpoint={weights}",
+        "resolution.depth_input=140",
     )  # fmt: skip
     image = frames(folder / "dataset" / "demo")[0]
     reference = pipeline("depth-estimation", model=str(weights), device="cpu")
@@ -293,7 +268,7 @@ def test_marigolds_bytes_do_not_depend_on_processes(
         *SMALL, "data.count=5", "stages=[prior]", "prior=marigold_lcm", f"prior.checkpoint={made('lcm')}",
         "prior.parameters=null", "prior.steps=2", "resolution.prior_input=64",
     ]  # fmt: skip
-    one = run_here(*options, name="one", **{}) / "dataset" / "demo" / "marigold"
+    one = run_here(*options, name="one") / "dataset" / "demo" / "marigold"
     two = run_here(
         *options,
         "trainer=ddp_cpu",

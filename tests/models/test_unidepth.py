@@ -55,7 +55,7 @@ class Upstream:
         return torch.from_numpy(self.inputs.make_image(height, width, 0)).permute(2, 0, 1)[None]
 
     def case(self, name: str) -> tuple[np.lib.npyio.NpzFile, torch.Tensor, torch.Tensor | None]:
-        size = name.split("_")[0]
+        size = name.split("_", maxsplit=1)[0]
         height, width = map(int, size.split("x"))
         camera = None
         if "_K" in name:
@@ -150,7 +150,7 @@ def test_every_size_gives_a_whole_map(size: tuple[int, int]) -> None:
         assert torch.allclose(framing.camera_out(there, true_axes), camera, rtol=1e-6)
     k = framing.camera_in(camera, True)
     corner = k @ torch.tensor([0.0, 0, 1])  # where the optical axis meets the network's input
-    assert 0 <= corner[0, 0] <= columns and 0 <= corner[0, 1] <= rows or size[0] < 200
+    assert (0 <= corner[0, 0] <= columns and 0 <= corner[0, 1] <= rows) or size[0] < 200
 
 
 @pytest.mark.slow

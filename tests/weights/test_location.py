@@ -1,0 +1,75 @@
+"""Weights that are not here: what is said, and how soon."""
+
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from dynprep.errors import UserError
+from dynprep.weights import Weights
+from tests import networks
+
+FILES = ("config.json", "model.safetensors|pytorch_model.bin")
+
+
+def cached(root: Path, repository: str, commit: str) -> Path:
+    """A hub cache that holds one repository, laid out as the hub's library does."""
+    folder = root / f"models--{repository.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text(commit)
+    return folder / "snapshots" / commit
+
+
+def test_the_hubs_cache_is_used_without_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    weights = Weights("someone/net", "main", FILES, None, "depth.checkpoint")
+    with pytest.raises(UserError, match="HF_HUB_OFFLINE"):
+        weights.fetch(print)
+    networks.depth_anything(cached(tmp_path, "someone/net", "c0ffee"))
+    weights.fetch(print)
+    assert weights.identity() == "hub:someone/net@c0ffee"
+    assert (weights.folder() / "config.json").is_file()
+    assert weights.file().name == "model.safetensors"
+    other = Weights("someone/net", "v2", FILES, None, "depth.checkpoint")
+    with pytest.raises(UserError, match="someone/net"):
+        other.fetch(print)
+
+
+@pytest.mark.parametrize("env", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
+def test_offline_is_said_before_any_stage_runs(
+    env: dict[str, str], run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    started = time.monotonic()
+    done = run_cli("experiment=adagar", env={**env, "HF_HOME": str(tmp_path / "hub")})
+    assert time.monotonic() - started < 60  # seconds alone; a busy machine is slower
+    assert done.returncode == 1 and not (tmp_path / "outputs" / "store" / "images").exists()
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("dynprep: weights lpiccinelli/unidepth-v2-vitl14 (model.safetensors): ")
+    assert "metric_depth.checkpoint=" in last and "Traceback" not in done.stderr
+    assert done.stderr.count("CC-BY-NC-4.0") == 2  # one line for each network that is not free
+
+
+def test_local_files_are_identified_by_content(tmp_path: Path) -> None:
+    folder = networks.dpt(tmp_path / "net")
+    weights = Weights("x/y", "main", FILES, str(folder), "depth.checkpoint")
+    before = weights.identity()
+    file = folder / "model.safetensors"
+    data = bytearray(file.read_bytes())
+    data[-1] ^= 1
+    file.write_bytes(data)
+    assert weights.identity() != before
+    text = tmp_path / "notes.txt"
+    text.write_text("no weights")
+    with pytest.raises(UserError, match=r"notes.txt: not a file of weights"):
+        Weights("x/y", "main", FILES, str(text), "depth.checkpoint").fetch(print)
+    with pytest.raises(UserError, match=r"there is no config.json"):
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        Weights("x/y", "main", FILES, str(empty), "depth.checkpoint").folder()
