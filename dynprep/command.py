@@ -71,7 +71,7 @@ def start() -> int:
 def _show_help() -> None:
     """Hydra's help, whose lists of choices are longer than a line."""
     caught = io.StringIO()
-    with contextlib.redirect_stdout(caught):
+    with contextlib.redirect_stdout(caught), contextlib.suppress(SystemExit):  # Hydra ends there
         _job()
     for line in caught.getvalue().splitlines():
         narrow = textwrap.wrap(
