@@ -1,0 +1,1 @@
+"""Measurements: each claim of speed is printed by one of these, both sides in one run."""

@@ -1,0 +1,231 @@
+"""Depth backends: the stage as dynprep runs it against the plain loop of published scripts.
+
+    python -m benchmarks.depth --backends depth/depth_anything_v2_small --frames 16
+
+Plain: one image after the other, fp32: read, prepare, network, resize, write. Both sides do the same
+work with the same made-up weights in one process; loading the network is left out of both.
+"""
+
+import argparse
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from PIL import Image
+
+from benchmarks.made_up import MAKERS, make
+from dynprep.config.typed import build
+from dynprep.models.running import Running
+from dynprep.pipeline.execute import run_stage, settle_frames
+from dynprep.pipeline.plan import Plan, make_plan
+from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
+from dynprep.scene.pictures import FramesSource
+from dynprep.scene.source import Selection
+from dynprep.stages.base import Later, Stage
+from dynprep.stages.images import Images, Resolution, expected
+from dynprep.stages.intrinsics import Camera
+from dynprep.store import Store
+
+CONF = Path(__file__).resolve().parents[1] / "conf"
+_MEGA = 1e6
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    few = ["depth/depth_anything_v2_small", "metric_depth/unidepth_v2_vits14"]
+    parser.add_argument("--backends", nargs="+", choices=[*MAKERS, "all"], default=few)
+    parser.add_argument("--frames", type=int, default=12)
+    parser.add_argument("--size", default="480x854", help="HxW of the frames, pixels")
+    parser.add_argument("--accelerator", default="auto", choices=["auto", "cpu", "gpu", "mps"])
+    parser.add_argument(
+        "--precision", default=None, help="default: bf16-true on GPUs, else 32-true"
+    )
+    parser.add_argument("--batch", type=int, default=None, help="default: as a run chooses it")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument("--compile", action="store_true")
+    return parser.parse_args()
+
+
+def _pictures(folder: Path, count: int, height: int, width: int) -> None:
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    small = rng.integers(0, 256, (height // 8 + 1, (width + 4 * count) // 8 + 1, 3), np.uint8)
+    wide = Image.fromarray(small).resize((width + 4 * count, height), Image.Resampling.BICUBIC)
+    for k in range(count):
+        wide.crop((4 * k, 0, 4 * k + width, height)).save(folder / f"{k:05d}.png", compress_level=1)
+
+
+def _yaml(choice: str) -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((CONF / f"{choice}.yaml").read_text())
+    return found
+
+
+def _stage(
+    backend: str, checkpoint: Path, running: Running, resolution: Resolution
+) -> Stage[Any, Any]:
+    """The backend as its YAML describes it."""
+    node = _yaml(backend)
+    group = backend.split("/", maxsplit=1)[0]
+    node["checkpoint"] = str(checkpoint)
+    given = {"running": running, "resolution": resolution, "shared": False}
+    return build(node, group, **given)[0]
+
+
+def _options(arguments: argparse.Namespace, precision: str) -> TrainerOptions:
+    node = _yaml("trainer/auto")
+    node |= {"accelerator": arguments.accelerator, "precision": precision}
+    node |= {"channels_last": arguments.channels_last, "compile": arguments.compile}
+    (options,) = build(node, "trainer")
+    found: TrainerOptions = options
+    return found
+
+
+def _plan(stage: Stage[Any, Any], pictures: Path, store: Store, resolution: Resolution) -> Plan:
+    camera = build(_yaml("camera/pinhole"), "camera")[0]
+    assert isinstance(camera, Camera)
+    stages: dict[str, Stage[Any, Any]] = {
+        "images": Images(resolution, 1),
+        "intrinsics": camera,
+        stage.name: stage,
+    }
+    source = FramesSource(
+        pictures, "clip", Selection(0, None, 1, None, None), "fail", "black", 24.0
+    )
+    return make_plan(
+        stages, [stage.name], [(source, expected(source.probe(), resolution))], store, False
+    )
+
+
+@contextmanager
+def _silent(name: str, total: int) -> Iterator[Any]:
+    yield lambda count: None
+
+
+def _wait(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _peak(device: torch.device) -> float:
+    """MB: of the device, or of this process on a CPU (which never falls)."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / _MEGA
+    return (
+        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        * (1 if sys.platform == "darwin" else 1024)
+        / _MEGA
+    )
+
+
+def _plain(stage: Stage[Any, Any], plan: Plan, device: torch.device) -> float:
+    """Seconds of the plain loop over all frames but the first, which warms up."""
+    scene = plan.scenes[0]
+    result = scene.results[stage.name]
+    result.begin({})
+    stage.setup(device)
+    started = 0.0
+    for k, stem in enumerate(scene.frames.stems):
+        if k == 1:
+            started = time.perf_counter()
+        (output,) = stage.compute([stage.load(scene.inputs(), stem)])
+        made = output.get() if isinstance(output, Later) else output
+        stage.write(result.writer(stem), scene.inputs(), stem, made)
+    return time.perf_counter() - started
+
+
+def _engine(
+    stage: Stage[Any, Any], plan: Plan, options: TrainerOptions, batch: int | None
+) -> float:
+    """Seconds of the stage's run from when the network is loaded."""
+    ready = [0.0]
+    setup = stage.setup
+
+    def timed(device: Any) -> None:
+        setup(device)
+        ready[0] = time.perf_counter()
+
+    stage.setup = timed  # type: ignore[method-assign]
+    run_stage(plan, stage.name, options, batch, _silent, print)
+    return time.perf_counter() - ready[0]
+
+
+def _network(stage: Stage[Any, Any], plan: Plan, at_once: int, device: torch.device) -> float:
+    """Seconds of the network alone, samples ready in memory."""
+    scene = plan.scenes[0]
+    samples = [stage.load(scene.inputs(), stem) for stem in scene.frames.stems]
+    stage.compute(samples[:at_once])
+    _wait(device)
+    started = time.perf_counter()
+    for k in range(0, len(samples), at_once):
+        stage.compute(samples[k : k + at_once])
+    _wait(device)
+    return time.perf_counter() - started
+
+
+def _measure(backend: str, arguments: argparse.Namespace, root: Path) -> None:
+    (resolution,) = build(_yaml("resolution/native"), "resolution")
+    weights = root / backend.replace("/", "-")
+    make(backend, weights)
+    gpu = arguments.accelerator in ("auto", "gpu") and torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "mps" if arguments.accelerator == "mps" else "cpu")
+    options = _options(arguments, arguments.precision or ("bf16-true" if gpu else "32-true"))
+    at_once = arguments.batch or (options.gpu_batch if device.type != "cpu" else 1)
+    one_thread_an_image()
+
+    plain = _stage(backend, weights, Running("32-true", False, False), resolution)
+    plan = _plan(plain, root / "frames", Store(root / "plain"), resolution)
+    for name in [n for n in plan.stages if n != plain.name]:
+        run_stage(plan, name, options, None, _silent, print)
+    settle_frames(plan.scenes[0])
+    slow = _plain(plain, plan, device) / (arguments.frames - 1)
+    slow_peak = _peak(device)
+    del plain
+    if gpu:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+
+    fast = _stage(backend, weights, options.running(), resolution)
+    plan = _plan(
+        fast, root / "frames", Store(root / f"engine-{backend.replace('/', '-')}"), resolution
+    )
+    for name in [n for n in plan.stages if n != fast.name]:
+        run_stage(plan, name, options, None, _silent, print)
+    settle_frames(plan.scenes[0])
+    quick = _engine(fast, plan, options, arguments.batch) / arguments.frames
+    network = _network(fast, plan, at_once, device) / arguments.frames
+    peak = _peak(device)
+    print(
+        f"{backend:34} {1 / slow:8.2f} {slow_peak:8.0f} {1 / quick:8.2f} {peak:8.0f} "
+        f"{slow / quick:6.2f} {min(network / quick, 1):6.0%}",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Print one line a backend."""
+    arguments = _arguments()
+    height, width = map(int, arguments.size.split("x"))
+    names = list(MAKERS) if "all" in arguments.backends else arguments.backends
+    size = f"{arguments.frames} frames of {height}x{width}"
+    print(f"{size}; torch {torch.__version__}, {torch.get_num_threads()} threads")
+    print(f"{'':34} {'plain':>17} {'dynprep':>17}")
+    print(
+        f"{'backend':34} {'items/s':>8} {'MB':>8} {'items/s':>8} {'MB':>8} {'ratio':>6} {'busy':>6}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        _pictures(root / "frames", arguments.frames, height, width)
+        for backend in names:
+            _measure(backend, arguments, root)
+
+
+if __name__ == "__main__":
+    main()
