@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dynprep.files import whole
+from dynprep.stages.flow import queries_of, read_tracks, targets_of
 from dynprep.stages.inputs import Inputs
 from dynprep.stages.maps import depth_of
 from dynprep.stages.metric_depth import intrinsics_file
@@ -45,7 +46,10 @@ def make_media(
     for stage in stages:
         if stage not in PICTURES or (stage == "flow" and not _has_npy(inputs)):
             continue
-        for stem in sampled(inputs.frames.stems, samples):
+        stems = inputs.frames.stems
+        if stage == "flow":
+            stems = [stems[q] for q in queries_of(inputs["flow"], inputs.frames)]
+        for stem in sampled(stems, samples):
             path = folder / inputs.scene / stage / f"{stem}.jpg"
             with whole(path) as temporary:
                 picture = Image.fromarray(PICTURES[stage][1](inputs, stem))
@@ -71,9 +75,12 @@ def track_video(inputs: Inputs, path: Path) -> None:
     import av
 
     frames = inputs.frames
-    query = frames.stems[len(frames) // 2]
-    drawn = thinned(inputs)
-    start = inputs["flow"].array(f"{query}_{query}.npy")[drawn]
+    queries = queries_of(inputs["flow"], frames)
+    middle = queries[len(queries) // 2]
+    query = frames.stems[middle]
+    start = read_tracks(inputs["flow"], query, query)
+    drawn = thinned(inputs, start)
+    start = start[drawn]
     colours = start_colours(start[:, :2], frames.width, frames.height)
     scale = min(1.0, _VIDEO_WIDTH / frames.width)
     # H.264 takes even sides alone
@@ -81,9 +88,10 @@ def track_video(inputs: Inputs, path: Path) -> None:
     with whole(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=_FPS, options={"crf": "24", "threads": "1"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number, stem in enumerate(frames.stems):
+        for number, target in enumerate(targets_of(inputs["flow"], middle, frames)):
+            stem = frames.stems[target]
             picture = (inputs.rgb(stem) * 0.75).astype(np.uint8)
-            there = inputs["flow"].array(f"{query}_{stem}.npy")[drawn]
+            there = read_tracks(inputs["flow"], query, stem)[drawn]
             draw_points(picture, there, colours, radius_for(inputs))
             picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
             shown = av.VideoFrame.from_ndarray(picture, format="rgb24")

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from dynprep.stages.flow import OCCLUSION
+from dynprep.stages.flow import OCCLUSION, read_tracks, targets_of
 from dynprep.stages.inputs import Inputs
 from dynprep.stages.masks import read_mask
 from dynprep.stages.structure import Maps
@@ -67,6 +67,8 @@ def prior(inputs: Inputs, stem: str) -> Rgb:
 
 def start_colours(points: NDArray[np.floating], width: int, height: int) -> Rgb:
     """A colour for each start position (N, 3): hue along x, light along y."""
+    if not len(points):
+        return np.zeros((0, 3), np.uint8)  # OpenCV refuses pictures without pixels
     hsv = np.zeros((1, len(points), 3), np.uint8)
     hsv[0, :, 0] = np.rint(170 * points[:, 0] / max(width - 1, 1))
     hsv[0, :, 1] = 220
@@ -74,14 +76,15 @@ def start_colours(points: NDArray[np.floating], width: int, height: int) -> Rgb:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0])
 
 
-def thinned(inputs: Inputs) -> NDArray[np.int64]:
-    """Rows of a track file that are drawn: a grid of about ``_TRACKS_ACROSS`` over the width."""
-    frames = inputs.frames
+def thinned(inputs: Inputs, start: NDArray[np.float32]) -> NDArray[np.int64]:
+    """Rows of a track file that are drawn: a grid of about ``_TRACKS_ACROSS`` over the width.
+
+    start: the query points (N, 4) in their own frame.
+    """
     rate = int(inputs["flow"].recipe.options["rate"])
-    columns, rows = -(-frames.width // rate), -(-frames.height // rate)
-    step = max(1, columns // _TRACKS_ACROSS)
-    grid = np.arange(rows * columns).reshape(rows, columns)
-    return grid[step // 2 :: step, step // 2 :: step].ravel()
+    step = max(1, -(-inputs.frames.width // rate) // _TRACKS_ACROSS)
+    cells = np.rint(start[:, :2] / rate).astype(np.int64) % step
+    return np.flatnonzero((cells == step // 2).all(1))
 
 
 def draw_points(picture: Rgb, tracks: NDArray[np.float32], colours: Rgb, radius: int) -> None:
@@ -100,11 +103,12 @@ def tracks(inputs: Inputs, stem: str) -> Rgb:
     """Points of this frame and where they are a few frames on, joined by lines."""
     stems = inputs.frames.stems
     number = inputs.number(stem)
-    target = number + _LATER if number + _LATER < len(stems) else max(0, number - _LATER)
-    picture = (inputs.rgb(stems[target]) * 0.6).astype(np.uint8)
-    drawn = thinned(inputs)
-    start = inputs["flow"].array(f"{stem}_{stem}.npy")[drawn]
-    there = inputs["flow"].array(f"{stem}_{stems[target]}.npy")[drawn]
+    wanted = targets_of(inputs["flow"], number, inputs.frames)
+    later = [t for t in (number + _LATER, number - _LATER, wanted[-1]) if t in wanted]
+    picture = (inputs.rgb(stems[later[0]]) * 0.6).astype(np.uint8)
+    start = read_tracks(inputs["flow"], stem, stem)
+    drawn = thinned(inputs, start)
+    start, there = start[drawn], read_tracks(inputs["flow"], stem, stems[later[0]])[drawn]
     colours = start_colours(start[:, :2], inputs.frames.width, inputs.frames.height)
     for a, b, colour in zip(start, there, colours, strict=True):
         if b[OCCLUSION] <= 0.5:

@@ -12,10 +12,9 @@ from dynprep.metrics.masks import jaccard
 from dynprep.metrics.tracks import TapVid
 from dynprep.pipeline.plan import ScenePlan
 from dynprep.scene.truth import Truth
-from dynprep.stages.flow import OCCLUSION
+from dynprep.stages.flow import OCCLUSION, queries_of, read_tracks, targets_of
 from dynprep.stages.masks import read_mask
 from dynprep.vision.affine import Affine
-from dynprep.vision.sampling import pixel_grid
 
 _QUERIES = 8  # evenly spaced query frames whose tracks are scored
 _AS_IS = Affine(1.0, 0.0)
@@ -84,17 +83,18 @@ def _tracks(scene: ScenePlan, truth: Truth) -> dict[str, float]:
     frames, flow = scene.frames, scene.results["flow"]
     if truth.depth(0).shape != (frames.height, frames.width):
         return {}
-    rate = int(flow.recipe.options["rate"])
     if "npy" not in flow.recipe.options["formats"]:
         return {}
-    points = pixel_grid(frames.height, frames.width, rate).reshape(-1, 2).astype(np.float64)
     total = TapVid()
-    chosen = np.unique(np.linspace(0, len(frames) - 1, _QUERIES).round().astype(int))
-    for query in chosen:
-        for target in frames.table:
-            if int(target.stem) == query:
+    queries = queries_of(flow, frames)
+    chosen = np.unique(np.linspace(0, len(queries) - 1, _QUERIES).round().astype(int))
+    for query in (queries[k] for k in chosen):
+        stem = frames.stems[query]
+        points = read_tracks(flow, stem, stem)[:, :2].astype(np.float64)
+        for target in (frames.table[t] for t in targets_of(flow, query, frames)):
+            if target.stem == stem or not len(points):
                 continue
-            tracks = flow.array(f"{frames.stems[query]}_{target.stem}.npy")
+            tracks = read_tracks(flow, stem, target.stem)
             there, seen = truth.follow(frames.table[query].index, target.index, points)
             total.add(
                 tracks[:, :2],

@@ -29,7 +29,7 @@ class DisFlow(Flow[Sample]):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0 pixels")
 
     def needs(self) -> tuple[str, ...]:
-        return ("images", "frame_flow")
+        return (*super().needs(), "frame_flow")
 
     def load(self, inputs: Inputs, item: str) -> Sample:
         return inputs, item
@@ -45,7 +45,7 @@ class DisFlow(Flow[Sample]):
     def _targets(self, inputs: Inputs, query: int) -> Iterator[tuple[int, Array]]:
         frames = inputs.frames
         fields = FlowFields(inputs["frame_flow"], frames)
-        points = self.points(frames)
+        points = self.points(inputs, query)
         limits = Limits(self.cycle_error, self.cycle_slack, self.step_error)
         yield query, identity(points)
         ways = follow(query, len(frames), points, fields.offsets, fields.there_and_back, limits)
