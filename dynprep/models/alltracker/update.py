@@ -1,0 +1,99 @@
+"""The update block: what a window's tracks learn from one lookup, across space and time."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from dynprep.models.alltracker.correlation import CHANNELS
+from dynprep.models.alltracker.encoder import ConvNextBlock
+
+WIDTH = 128  # channels of everything in the block
+_HEADS = 8
+
+
+class _Motion(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.convc1 = nn.Conv2d(CHANNELS, 512, 1)
+        self.convc2 = nn.Conv2d(512, 192, 3, padding=1)
+        self.convf1 = nn.Conv2d(2, 256, 5, padding=2)
+        self.convf2 = nn.Conv2d(256, 64, 3, padding=1)
+        self.conv = nn.Conv2d(256, WIDTH - 2, 3, padding=1)
+
+    def forward(self, lookup: Tensor, flows: Tensor) -> Tensor:
+        alike = F.relu(self.convc2(F.relu(self.convc1(lookup))))
+        moved = F.relu(self.convf2(F.relu(self.convf1(flows))))
+        return torch.cat([F.relu(self.conv(torch.cat([alike, moved], 1))), flows], 1)
+
+
+class _Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.to_q = nn.Linear(WIDTH, WIDTH)
+        self.to_kv = nn.Linear(WIDTH, 2 * WIDTH)
+        self.to_out = nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (N, S, C), each of the N cells a sequence."""
+        q, k, v = (self._split(part) for part in (self.to_q(x), *self.to_kv(x).chunk(2, -1)))
+        mixed = F.scaled_dot_product_attention(q, k, v)
+        return self.to_out(mixed.transpose(1, 2).flatten(2))
+
+    @staticmethod
+    def _split(x: Tensor) -> Tensor:
+        return x.unflatten(-1, (_HEADS, -1)).transpose(1, 2)
+
+
+class _Mlp(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(WIDTH, 4 * WIDTH)
+        self.fc2 = nn.Linear(4 * WIDTH, WIDTH)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+
+
+class _TimeBlock(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer_scale = nn.Parameter(torch.ones(WIDTH, 1))
+        self.block = nn.ModuleDict({"attn": _Attention(), "mlp": _Mlp()})
+
+    def forward(self, x: Tensor, slots: int) -> Tensor:
+        """x (B * S, C, h, w) -> the same; a cell's slots attend to each other."""
+        size = x.shape[-2:]
+        tokens = x.unflatten(0, (-1, slots)).permute(0, 3, 4, 1, 2).flatten(0, 2)  # (B h w, S, C)
+        inner = tokens + self.block["attn"](_norm(tokens))
+        inner = inner + self.block["mlp"](_norm(inner))
+        out = tokens + inner * self.layer_scale[:, 0]
+        cells = out.unflatten(0, (-1, *size))
+        return cells.permute(0, 3, 4, 1, 2).flatten(0, 1)
+
+
+def _norm(x: Tensor) -> Tensor:
+    return F.layer_norm(x, x.shape[-1:], eps=1e-6)
+
+
+class UpdateBlock(nn.Module):
+    """New features of every slot."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.motion_encoder = _Motion()
+        self.compressor = nn.Conv2d(3 * WIDTH + 2, WIDTH, 1)
+        self.refine = nn.ModuleList()
+        for _ in range(3):
+            self.refine.extend([_TimeBlock(), ConvNextBlock(WIDTH)])
+        self.final_conv = nn.Conv2d(WIDTH, WIDTH, 1)
+
+    def forward(
+        self, feat: Tensor, context: Tensor, visconfs: Tensor, lookup: Tensor, flows: Tensor, slots: int
+    ) -> Tensor:
+        """All (B * S, …, h, w): features (128), the anchor's context with time (128), visibility and
+        confidence (2), correlations (405), flows in cells (2) -> features (128)."""
+        motion = self.motion_encoder(lookup, flows)
+        x = self.compressor(torch.cat([feat, context, motion, visconfs], 1))
+        for number, block in enumerate(self.refine):
+            x = block(x) if number % 2 else block(x, slots)
+        return self.final_conv(x)
