@@ -1,5 +1,6 @@
 """How networks are run: number format, memory layout, compilation."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true"]
 
+_OF_A_GPU, _OF_A_HOST = 0.8, 0.5  # shares of free memory that are taken
 _TRUE = {"32-true": "float32", "16-true": "float16", "bf16-true": "bfloat16"}
 _MIXED = {"16-mixed": "float16", "bf16-mixed": "bfloat16"}
 
@@ -87,3 +89,16 @@ def to_host(values: "Tensor") -> Callable[[], NDArray[Any]]:
         return np.array(pinned.numpy())  # pinned memory is scarce: given back at once
 
     return wait
+
+
+def free_memory(device: "torch.device") -> float:
+    """Bytes that work may take: most of what is free on a GPU, half of it elsewhere."""
+    import torch
+
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        return _OF_A_GPU * torch.cuda.mem_get_info(device)[0]
+    try:
+        return _OF_A_HOST * os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):  # systems that do not tell
+        return _OF_A_HOST * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -77,15 +77,15 @@ class AllPairs:
             # those under way go on first: they hold memory
             waiting.extendleft(p for p in reversed(group) if p.left)
 
-    def _passes(
-        self, queries: Sequence[int], wanted: Sequence[Collection[int]]
-    ) -> Iterator[_Pass]:
+    def _passes(self, queries: Sequence[int], wanted: Sequence[Collection[int]]) -> Iterator[_Pass]:
         count = len(self.maps)
         for place, query in enumerate(queries):
             for order in (list(range(query, count)), list(range(query, -1, -1))):
                 mine = {k for k, frame in enumerate(order) if k and frame in wanted[place]}
                 needed = [w for w in windows(len(order)) if any(f in mine for _, f in w.kept)]
-                if needed:  # up to the last one that gives something: each starts from the one before
+                if (
+                    needed
+                ):  # up to the last one that gives something: each starts from the one before
                     upto = windows(len(order)).index(needed[-1]) + 1
                     yield _Pass(place, order, deque(windows(len(order))[:upto]), mine)
 
@@ -135,7 +135,7 @@ class AllPairs:
 
     def _maps(self, frames: Sequence[int]) -> Tensor:
         chosen = self.maps[list(frames)]
-        return chosen.to(self.network.time_emb.device, non_blocking=True)
+        return chosen.to(self.network.device, non_blocking=True)
 
     @staticmethod
     def _rows_needed(

@@ -30,7 +30,9 @@ class Framing:
 
     @property
     def padded(self) -> tuple[int, int]:
-        rows, columns = (max(_SMALLEST, -(-n // _BLOCK) * _BLOCK) for n in (self.height, self.width))
+        rows, columns = (
+            max(_SMALLEST, -(-n // _BLOCK) * _BLOCK) for n in (self.height, self.width)
+        )
         return rows, columns
 
     @property
@@ -73,6 +75,7 @@ class AllTracker(nn.Module):
         else:
             self.fnet = BasicEncoder()
         self.variant = variant
+        self.time_emb: Tensor
         self.register_buffer("time_emb", _time_embedding())
         self.update_block = UpdateBlock()
         self.flow_head = _head(2)
@@ -88,6 +91,10 @@ class AllTracker(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         return self.flow_head[0].weight.dtype  # type: ignore[union-attr,return-value]
+
+    @property
+    def device(self) -> torch.device:
+        return self.upsample_weight[0].weight.device  # type: ignore[union-attr,return-value]
 
     def encode(self, frames: Tensor) -> Tensor:
         """frames (B, 3, H, W) in 0..255 -> feature maps (B, C, h, w), padded."""
@@ -107,9 +114,7 @@ class AllTracker(nn.Module):
         (B, C, h, w)."""
         size = anchor.shape[-2:]
         # tiny: the whole map is both
-        feat, context = (
-            anchor.split(WIDTH, 1) if anchor.shape[1] == 2 * WIDTH else (anchor, anchor)
-        )
+        feat, context = anchor.split(WIDTH, 1) if anchor.shape[1] == 2 * WIDTH else (anchor, anchor)
         time = self.time_emb[0, :slots] if slots == SLOTS else self.time_emb[0, _LONE_SLOT, None]
         timed = context[:, None] + time.to(context.dtype)[None, :, :, None, None]
         none = torch.zeros(len(anchor) * slots, 2, *size, device=anchor.device)

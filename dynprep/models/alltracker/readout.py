@@ -16,7 +16,11 @@ class Readout:
     """
 
     def __init__(
-        self, points: NDArray[np.float32], image: tuple[int, int], framing: Framing, device: torch.device
+        self,
+        points: NDArray[np.float32],
+        image: tuple[int, int],
+        framing: Framing,
+        device: torch.device,
     ) -> None:
         net = np.array([framing.width, framing.height], np.float64)
         self.scale = net / np.array([image[1], image[0]], np.float64)

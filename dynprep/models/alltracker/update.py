@@ -88,7 +88,13 @@ class UpdateBlock(nn.Module):
         self.final_conv = nn.Conv2d(WIDTH, WIDTH, 1)
 
     def forward(
-        self, feat: Tensor, context: Tensor, visconfs: Tensor, lookup: Tensor, flows: Tensor, slots: int
+        self,
+        feat: Tensor,
+        context: Tensor,
+        visconfs: Tensor,
+        lookup: Tensor,
+        flows: Tensor,
+        slots: int,
     ) -> Tensor:
         """All (B * S, …, h, w): features (128), the anchor's context with time (128), visibility and
         confidence (2), correlations (405), flows in cells (2) -> features (128)."""

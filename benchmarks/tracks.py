@@ -1,0 +1,301 @@
+"""All pairs of a clip: the engine against the published way, same made-up weights, one process.
+
+    python -m benchmarks.tracks --variant tiny --frames 24 --size 128x192
+
+Plain: for each query frame, forward and backward, frames are encoded anew (the query frame and 16
+slots for the first window, 8 for each further one), windows are run, every iteration upsampled in
+all slots to all pixels. Engine: what flow=alltracker runs, read at a grid of every 4th pixel.
+"""
+
+import argparse
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from dynprep.models import AllTracker
+from dynprep.models.alltracker.correlation import Correlation, pyramid
+from dynprep.models.alltracker.engine import AllPairs
+from dynprep.models.alltracker.network import Framing, State, carried, own_cells
+from dynprep.models.alltracker.readout import Readout
+from dynprep.models.alltracker.schedule import STEP, windows
+from dynprep.models.alltracker.upsampling import all_logits, upsample
+from dynprep.models.running import Running, free_memory
+
+_RATE = 4  # pixels between query points
+_GAIN = 0.02  # of the heads' last layers, so that made-up weights give flows of some pixels
+_MEGA, _GIGA, _TERA = 1e6, 1e9, 1e12
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--variant", default="tiny", choices=["full", "tiny"])
+    parser.add_argument("--frames", type=int, default=24)
+    parser.add_argument("--size", default="128x192", help="HxW, pixels")
+    parser.add_argument("--precision", default="32-true", help="of the engine; plain is 32-true")
+    parser.add_argument("--compile", action="store_true", help="the engine")
+    parser.add_argument("--together", type=int, default=8, help="passes at once")
+    parser.add_argument("--memory-gb", type=float, default=None)
+    only = "plain: only so many query frames, evenly spaced; its time is scaled up"
+    parser.add_argument("--plain-queries", type=int, default=None, help=only)
+    parser.add_argument("--parts", action="store_true", help="FLOP and time of a window's parts")
+    return parser.parse_args()
+
+
+def video(frames: int, height: int, width: int) -> Tensor:
+    """A smooth random texture that moves 2 px right and 1 px up a frame: (T, 3, H, W) in 0..255."""
+    rng = np.random.default_rng(0)
+    big = (height + frames, width + 2 * frames)
+    coarse = torch.from_numpy(
+        rng.uniform(0, 255, (1, 3, big[0] // 8, big[1] // 8)).astype(np.float32)
+    )
+    wide = torch.nn.functional.interpolate(coarse, big, mode="bicubic").clamp(0, 255)[0]
+    return torch.stack(
+        [wide[:, t : t + height, 2 * (frames - t) :][..., :width] for t in range(frames)]
+    ).round()
+
+
+def made_up(variant: str) -> AllTracker:
+    """A network from a fixed seed whose tracks move by some pixels."""
+    torch.manual_seed(0)
+    network = AllTracker(variant).eval()  # type: ignore[arg-type]
+    with torch.no_grad():
+        for head in (network.flow_head, network.visconf_head):
+            for value in head[2].parameters():
+                value.mul_(_GAIN)
+    return network
+
+
+class Encodes:
+    """Counts the frames that a network encodes."""
+
+    def __init__(self, network: AllTracker) -> None:
+        self.count, self._encode = 0, network.encode
+        network.encode = self._counted  # type: ignore[method-assign]
+
+    def _counted(self, frames: Tensor) -> Tensor:
+        self.count += len(frames)
+        return self._encode(frames)
+
+
+class Peak:
+    """Most memory above the start, MB: of the GPU, else of this process, looked at 50 times a second."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.device, self.most = device, 0.0
+
+    def __enter__(self) -> "Peak":
+        self.start, self.ended = self._now(), threading.Event()
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats()
+        else:
+            self.thread = threading.Thread(target=self._watch, daemon=True)
+            self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.device.type == "cuda":
+            self.most = torch.cuda.max_memory_allocated() / _MEGA - self.start
+        else:
+            self.ended.set()
+            self.thread.join()
+
+    def _now(self) -> float:
+        if self.device.type == "cuda":
+            return torch.cuda.memory_allocated() / _MEGA
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / _MEGA
+
+    def _watch(self) -> None:
+        while not self.ended.wait(0.02):
+            self.most = max(self.most, self._now() - self.start)
+
+
+@torch.inference_mode()
+def plain(
+    network: AllTracker, clip: Tensor, query: int, iters: int = 4
+) -> Iterator[tuple[int, Tensor]]:
+    """(frame, flow, visibility and confidence (4, H, W)) of one query frame, the published way."""
+    framing = Framing(clip.shape[-2], clip.shape[-1])
+    for order in (range(query, len(clip)), range(query, -1, -1)):
+        before: State | None = None
+        anchor, maps = network.encode(clip[query, None]), None
+        for window in windows(len(order)):
+            slots = len(window.frames)
+            frames = clip[[order[f] for f in window.frames]]
+            maps = (
+                network.encode(frames)
+                if maps is None
+                else torch.cat([maps[STEP:], network.encode(frames[STEP:])])
+            )
+            state, context = network.start(anchor, slots)
+            if before is not None:
+                state = State(state.feat, carried(before.flows), carried(before.visconfs))
+            correlation = Correlation(anchor, [p[None] for p in pyramid(maps)], 1 << 62)
+            for _ in range(iters):
+                state = network.step(state, context, correlation, slots)
+                logits = all_logits(network.upsample_weight, state.feat)
+                flow = upsample(state.flows, logits)
+                visconf = upsample(state.visconfs, logits).sigmoid()
+            before = state
+            for slot, frame in window.kept:
+                if frame:
+                    yield order[frame], framing.crop(torch.cat([flow[slot], visconf[slot]]))
+
+
+def _sync(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def _grid(height: int, width: int) -> np.ndarray:
+    y, x = np.mgrid[0:height:_RATE, 0:width:_RATE]
+    return np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
+
+
+def _engine(
+    network: AllTracker, running: Running, clip: Tensor, arguments: argparse.Namespace
+) -> dict[tuple[int, int], Tensor]:
+    """Tracks (N, 4) of every ordered pair of different frames, on the host."""
+    count, _, height, width = clip.shape
+    found: dict[tuple[int, int], Tensor] = {}
+    with running.inference(clip.device):
+        maps = torch.cat([network.encode(frame[None]) for frame in clip])
+        budget = arguments.memory_gb * _GIGA if arguments.memory_gb else free_memory(clip.device)
+        engine = AllPairs(network, maps, 4, budget, arguments.together)
+        readout = Readout(
+            _grid(height, width), (height, width), Framing(height, width), clip.device
+        )
+        everything = range(count)
+        told = engine.tracks(everything, [readout.pixels] * count, [everything] * count)
+        for query, target, values in told:
+            found[query, target] = readout.tracks(values).float().cpu()
+    return found
+
+
+def _difference(
+    found: dict[tuple[int, int], Tensor], query: int, target: int, values: Tensor
+) -> tuple[float, float]:
+    grid = torch.from_numpy(_grid(*values.shape[-2:]))
+    there = values[:2, ::_RATE, ::_RATE].flatten(1).T.cpu() + grid
+    off = (found[query, target][:, :2] - there).abs()
+    return float(off.max()), float(off.mean())
+
+
+def _parts(network: AllTracker, clip: Tensor, device: torch.device) -> None:
+    """GFLOP, milliseconds and share of each part of one iteration of one 16-slot window."""
+    maps = network.encode(clip[:16])
+    state, context = network.start(maps[:1], 16)
+
+    def heads() -> None:
+        network.flow_head(block.final_conv(x))
+        network.visconf_head(x)
+
+    levels = [p[None] for p in pyramid(maps)]
+    block = network.update_block
+    correlation = Correlation(maps[:1], levels, 1 << 62)
+    lookup = correlation.lookup(own_cells(state.flows) + state.flows).to(network.dtype)
+    flows = state.flows.to(network.dtype)
+    motion = block.motion_encoder(lookup, flows)
+    whole = torch.cat([state.feat, context, motion, flows], 1)
+    x = block.compressor(whole)
+    steps: dict[str, tuple[Callable[[], object], float]] = {
+        "encoder, a frame": (lambda: network.encode(clip[:1]), 0),
+        "correlations, a window": (lambda: Correlation(maps[:1], levels, 1 << 62), 0.25),
+        "lookup": (lambda: correlation.lookup(own_cells(state.flows) + state.flows), 1),
+        "motion encoder": (lambda: block.motion_encoder(lookup, flows), 1),
+        "compressor": (lambda: block.compressor(whole), 1),
+        "time blocks": (lambda: [block.refine[k](x, 16) for k in (0, 2, 4)], 1),
+        "space blocks": (lambda: [block.refine[k](x) for k in (1, 3, 5)], 1),
+        "final convolution, heads": (heads, 1),
+    }
+    rows = []
+    for name, (run, weight) in steps.items():
+        with FlopCounterMode(display=False) as counter:
+            run()
+        _sync(device)
+        started = time.perf_counter()
+        for _ in range(3):
+            run()
+        _sync(device)
+        rows.append((name, counter.get_total_flops(), (time.perf_counter() - started) / 3, weight))
+    total = sum(seconds * weight for _, _, seconds, weight in rows)
+    print(f"\n{'part':28} {'GFLOP':>8} {'ms':>8} {'TFLOP/s':>8} {'of an iteration':>16}")
+    for name, flop, seconds, weight in rows:
+        share = f"{seconds * weight / total:.0%}" if weight else ""
+        print(
+            f"{name:28} {flop / _GIGA:8.1f} {seconds * 1e3:8.2f} {flop / seconds / _TERA:8.2f} {share:>16}"
+        )
+
+
+def _spaced(count: int, wanted: int | None) -> Sequence[int]:
+    if wanted is None or wanted >= count:
+        return range(count)
+    return [int(k) for k in np.unique(np.linspace(0, count - 1, wanted).round())]
+
+
+def main() -> None:
+    """Print both sides, their ratio and how far apart their numbers are."""
+    arguments = _arguments()
+    height, width = map(int, arguments.size.split("x"))
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    clip = video(arguments.frames, height, width).to(device)
+    slow = made_up(arguments.variant).to(device)
+    Running("32-true", False, False).prepare(slow, device)
+    fast = made_up(arguments.variant)
+    running = Running(arguments.precision, False, arguments.compile)
+    running.prepare(fast, device)
+    running.compiled(fast.update_block.motion_encoder, *fast.update_block.refine)
+    print(
+        f"{arguments.variant}, {arguments.frames} frames of {height}x{width}, {device.type}, torch "
+        f"{torch.__version__}, {torch.get_num_threads()} threads"
+    )
+    # warm up both sides: compilation, kernels, memory
+    for _ in plain(slow, clip[:3], 0):
+        pass
+    _engine(fast, running, clip[: 17 if arguments.compile else 3], arguments)
+    _sync(device)
+
+    encodes = Encodes(fast)
+    with Peak(device) as peak:
+        started = time.perf_counter()
+        found = _engine(fast, running, clip, arguments)
+        _sync(device)
+        quick = time.perf_counter() - started
+    print(f"{'':8} {'seconds':>9} {'encodes':>9} {'peak MB':>9}")
+    engine_line = f"{'engine':8} {quick:9.1f} {encodes.count:9d} {peak.most:9.0f}"
+
+    chosen = _spaced(arguments.frames, arguments.plain_queries)
+    encodes = Encodes(slow)
+    largest, means, taken = 0.0, [], 0.0
+    with Peak(device) as peak:
+        for query in chosen:
+            started = time.perf_counter()
+            told = list(plain(slow, clip, query))
+            _sync(device)
+            taken += time.perf_counter() - started
+            for target, values in told:
+                most, mean = _difference(found, query, target, values)
+                largest = max(largest, most)
+                means.append(mean)
+            del told
+    taken *= arguments.frames / len(chosen)
+    scaled = "" if len(chosen) == arguments.frames else f" (from {len(chosen)} query frames)"
+    print(f"{'plain':8} {taken:9.1f} {encodes.count:9d} {peak.most:9.0f}{scaled}")
+    print(engine_line)
+    print(
+        f"ratio {taken / quick:.2f}; apart {largest:.1e} px at most, {np.mean(means):.1e} px in the mean"
+    )
+    if arguments.parts:
+        with running.inference(device):
+            _parts(fast, clip, device)
+
+
+if __name__ == "__main__":
+    main()
