@@ -137,7 +137,7 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
     from dynprep.view.loggers import log
     from dynprep.view.media import make_media
     from dynprep.view.report import write_report
-    from dynprep.view.scores import score
+    from dynprep.view.scores import consistency, score
 
     for scene in plan.scenes:
         whole = _whole(plan, scene)
@@ -152,7 +152,9 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
             if told not in summary.notes:
                 summary.notes.append(told)
         if summary.failure is None:
-            summary.scores[scene.name] = score(scene, [n for n in whole if n not in HELPERS])
+            shown = [n for n in whole if n not in HELPERS]
+            summary.scores[scene.name] = score(scene, shown)
+            summary.consistency[scene.name] = consistency(scene, shown)
         media = make_media(
             scene.inputs(),
             whole,
@@ -164,6 +166,7 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
         if "alignment_fit" in whole:
             summary.alignments[scene.name] = scene.results["alignment_fit"].json(REPORT)
     write_json(summary.folder / "scores.json", summary.scores)
+    write_json(summary.folder / "consistency.json", summary.consistency)
     report = write_report(summary) if chosen.logger.report else None
     log(summary, chosen.logger)
     return report

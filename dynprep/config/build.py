@@ -26,6 +26,7 @@ STAGE_NODES = (
     "alignment",
     "prior",
     "flow",
+    "points",
 )
 
 

@@ -21,6 +21,7 @@ class Layout:
     aligned_disparity: str
     prior: str
     tracks: str
+    points: str
 
     def __post_init__(self) -> None:
         names = [getattr(self, name) for name in self.__dataclass_fields__]
@@ -40,6 +41,7 @@ class Layout:
             "alignment": self.aligned_disparity,
             "prior": self.prior,
             "flow": self.tracks,
+            "points": self.points,
         }.get(stage)
 
     def linked(self, stage: str, result: Result, frames: Frames) -> dict[str, str]:
@@ -47,7 +49,7 @@ class Layout:
         folder = self.folder(stage)
         if folder is None:
             return {"alignment.json": "alignment.json"} if stage == "alignment_fit" else {}
-        if stage == "flow":
+        if stage in ("flow", "points"):
             files = [name for item in result.items().values() for name in item.files]
         else:
             pattern = {

@@ -28,6 +28,7 @@ def _csv(summary: Summary) -> None:
             for row in summary.rows():
                 writer.writerow([f"time/{row[0]}", row[4]])
             writer.writerows(summary.flat_scores().items())
+            writer.writerows(summary.flat_consistency().items())
 
 
 def _wandb(summary: Summary, options: LoggerOptions) -> None:
@@ -81,6 +82,8 @@ def _panels(run: Any, summary: Summary) -> None:
         run.summary[f"time/{row[0]}"] = row[4]
     for name, value in summary.flat_scores().items():
         run.summary[f"score/{name}"] = value
+    for name, value in summary.flat_consistency().items():
+        run.summary[f"consistency/{name}"] = value
     run.summary["seconds"] = summary.seconds
     if summary.failure:
         run.summary["failure"] = summary.failure

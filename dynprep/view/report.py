@@ -43,6 +43,7 @@ def write_report(summary: Summary) -> Path:
                 "alignment": alignment_svg(report) if report else None,
                 "how": f"{report['method']}, per {report['per']}" if report else "",
                 "scores": summary.scores.get(media.scene, {}),
+                "consistency": summary.consistency.get(media.scene, {}),
             }
         )
     environment = Environment(

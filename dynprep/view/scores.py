@@ -5,18 +5,22 @@ from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from dynprep.metrics.depth import DepthErrors, Pairs, errors, fit_video
 from dynprep.metrics.masks import jaccard
-from dynprep.metrics.tracks import TapVid
+from dynprep.metrics.tracks import CycleConsistency, TapVid
 from dynprep.pipeline.plan import ScenePlan
 from dynprep.scene.truth import Truth
 from dynprep.stages.flow import OCCLUSION, queries_of, read_tracks, targets_of
+from dynprep.stages.inputs import Frames
 from dynprep.stages.masks import read_mask
 from dynprep.vision.affine import Affine
+from dynprep.vision.sampling import inside, pixel_grid, sample
 
 _QUERIES = 8  # evenly spaced query frames whose tracks are scored
+_CYCLE_QUERIES = 4  # whose cycles are measured: each reads two files a pair
 _AS_IS = Affine(1.0, 0.0)
 _SEEN = 0.5  # a track's occlusion below this means visible
 
@@ -96,11 +100,56 @@ def _tracks(scene: ScenePlan, truth: Truth) -> dict[str, float]:
                 continue
             tracks = read_tracks(flow, stem, target.stem)
             there, seen = truth.follow(frames.table[query].index, target.index, points)
-            total.add(
-                tracks[:, :2],
-                tracks[:, OCCLUSION] < _SEEN,
-                there,
-                seen,
+            total.update(
+                torch.from_numpy(tracks[:, :2]),
+                torch.from_numpy(tracks[:, OCCLUSION] < _SEEN),
+                torch.from_numpy(there),
+                torch.from_numpy(seen),
                 (frames.height, frames.width),
             )
-    return total.result()
+    return _plain(total)
+
+
+def consistency(scene: ScenePlan, stages: Iterable[str]) -> dict[str, float]:
+    """What can be said without truth: how far tracks come back after going there and back again."""
+    if "flow" not in stages:
+        return {}
+    frames, flow = scene.frames, scene.results["flow"]
+    options = flow.recipe.options
+    if "npy" not in options["formats"] or options["mask_only"] or len(frames) < 2:
+        return {}  # the way back is read between the points of a whole grid
+    queries = queries_of(flow, frames)
+    total = CycleConsistency()
+    chosen = np.unique(np.linspace(0, len(queries) - 1, _CYCLE_QUERIES).round().astype(int))
+    for query in (queries[k] for k in chosen):
+        stem = frames.stems[query]
+        start = read_tracks(flow, stem, stem)[:, :2]
+        for target in targets_of(flow, query, frames):
+            if target == query or target not in queries:
+                continue
+            there = read_tracks(flow, stem, frames.stems[target])
+            way = read_tracks(flow, frames.stems[target], stem)
+            back = _between(way, there[:, :2], frames, int(options["rate"]))
+            judged = (there[:, OCCLUSION] < _SEEN) & (back[:, OCCLUSION] < _SEEN)
+            judged &= inside(there[:, :2], frames.height, frames.width)
+            total.update(*(torch.from_numpy(part) for part in (start, back[:, :2], judged)))
+    return {f"flow/cycle/{k}": v for k, v in _plain(total).items() if not math.isnan(v)}
+
+
+def _between(
+    tracks: NDArray[np.float32], at: NDArray[np.float32], frames: Frames, rate: int
+) -> NDArray[np.float32]:
+    """Tracks of a frame's whole grid read bilinearly at ``at`` (N, 2): (N, 4)."""
+    rows, columns = -(-frames.height // rate), -(-frames.width // rate)
+    moved = tracks.copy()
+    moved[:, :2] -= pixel_grid(frames.height, frames.width, rate).reshape(-1, 2)
+    x, y = (at / rate).astype(np.float32).T
+    read = sample(moved.reshape(rows, columns, 4), np.stack([x, y], 1))
+    read[:, :2] += at
+    return read
+
+
+def _plain(metric: TapVid | CycleConsistency) -> dict[str, float]:
+    if not metric.points:
+        return {}
+    return {k: float(v) for k, v in metric.compute().items()}

@@ -10,7 +10,8 @@ from dynprep.view.media import SceneMedia
 
 @dataclass
 class Summary:
-    """A run's outcome. scores: by scene, then name. alignments: the report by scene. failure: why
+    """A run's outcome. scores (against the truth) and consistency (without): by scene, then name.
+    alignments: the report by scene. failure: why
     the run stopped, None if it did not."""
 
     name: str
@@ -22,6 +23,7 @@ class Summary:
     scenes: dict[str, str] = field(default_factory=dict)
     datasets: list[Path] = field(default_factory=list)
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
+    consistency: dict[str, dict[str, float]] = field(default_factory=dict)
     alignments: dict[str, dict[str, Any]] = field(default_factory=dict)
     media: list[SceneMedia] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -35,13 +37,21 @@ class Summary:
 
     def flat_scores(self) -> dict[str, float]:
         """Scores by name, with the scene's in front where there are several."""
-        several = len(self.scores) > 1
-        return {
-            (f"{scene}/{name}" if several else name): value
-            for scene, values in self.scores.items()
-            for name, value in values.items()
-        }
+        return _flat(self.scores)
+
+    def flat_consistency(self) -> dict[str, float]:
+        """The same of what is said without truth."""
+        return _flat(self.consistency)
 
     def rows(self) -> list[tuple[str, str, int, int, float, float]]:
         """stage, backend, items made, items found, seconds, items a second."""
         return [(r.name, self.backend(r), r.made, r.found, r.seconds, r.rate) for r in self.runs]
+
+
+def _flat(values: dict[str, dict[str, float]]) -> dict[str, float]:
+    several = len(values) > 1
+    return {
+        (f"{scene}/{name}" if several else name): value
+        for scene, found in values.items()
+        for name, value in found.items()
+    }

@@ -138,6 +138,11 @@ class Terminal:
             for name, value in scores.items():
                 self.say(f" {name:<44} {value:.4g}")
             self.say("")
+        if measures := summary.flat_consistency():
+            self.say("without truth (consistency is not accuracy)")
+            for name, value in measures.items():
+                self.say(f" {name:<44} {value:.4g}")
+            self.say("")
         for note in summary.notes:
             self.warn(note)
         for folder in summary.datasets:
