@@ -205,6 +205,12 @@ def unidepth(folder: Path, variant: str = "vits14") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     save_file(unidepth_tensors(variant), folder / "model.safetensors")
     encoder = {"name": f"dinov2_{variant}", "output_idx": [3, 6, 9, 12], "use_norm": True}
-    config = {"model": {"name": "UniDepthV2", "num_heads": 8, "pixel_encoder": encoder}}
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(unidepth_config(encoder)))
     return folder
+
+
+def unidepth_config(encoder: dict[str, Any]) -> dict[str, Any]:
+    """As published, but for small images: a tenth of the pixels."""
+    small = {"pixels_min": 20_000, "pixels_max": 60_000, "ratio_bounds": [0.5, 2.5]}
+    model = {"name": "UniDepthV2", "num_heads": 8, "pixel_encoder": encoder}
+    return {"model": model, "data": {"shape_constraints": small}}

@@ -26,6 +26,10 @@ class SeesCamera:
 
     def told(self, inputs: Inputs, item: str) -> NDArray[np.float64] | None:
         """[fx, fy, cx, cy] in pixels of ``images/``, or None where the network shall see it."""
-        if inputs.camera_known():
-            return inputs.intrinsics(item)
-        return clip_intrinsics(inputs) if self.shared else None
+        known = known_camera(inputs, item)
+        return clip_intrinsics(inputs) if known is None and self.shared else known
+
+
+def known_camera(inputs: Inputs, item: str) -> NDArray[np.float64] | None:
+    """[fx, fy, cx, cy] that the user or the data gave, None where there is but a guess."""
+    return inputs.intrinsics(item) if inputs.camera_known() else None

@@ -1,9 +1,9 @@
 """Marigold (Ke et al. 2024): affine-invariant depth by diffusion, from ``diffusers``."""
 
 import hashlib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from dynprep.backends.network import Network
 from dynprep.errors import UserError
-from dynprep.models.running import to_host
+from dynprep.models.running import Running, to_host
 from dynprep.stages.images import Resolution
 from dynprep.stages.inputs import Inputs
-from dynprep.weights.tensors import damaged
+from dynprep.weights.tensors import damaged, mismatch
 
 Array = NDArray[np.float32]
 
@@ -40,6 +40,8 @@ class Marigold(Network):
     resolution: Resolution
     seed: int
 
+    one_by_one = True
+
     def __post_init__(self) -> None:
         for name in ("steps", "ensemble", "at_once"):
             if getattr(self, name) < 1:
@@ -48,7 +50,9 @@ class Marigold(Network):
     def options(self) -> dict[str, Any]:
         found: dict[str, Any] = super().options()  # type: ignore[misc]
         found.pop("resolution")
-        return {**found, "input": self.resolution.prior_input}
+        # how many are computed at once decides the order in which noise is drawn
+        at_once = min(self.at_once, self.ensemble)
+        return {**found, "at_once": at_once, "input": self.resolution.prior_input}
 
     def needs(self) -> tuple[str, ...]:
         return ("images",)
@@ -57,27 +61,55 @@ class Marigold(Network):
         return Sample(inputs.rgb(item), frame_seed(self.seed, inputs.number(item)))
 
     def open_network(self) -> Any:
-        from diffusers import MarigoldDepthPipeline
+        from diffusers import AutoencoderKL, MarigoldDepthPipeline, UNet2DConditionModel
         from diffusers.utils import logging
-        from safetensors import SafetensorError
+        from transformers import CLIPTextModel
+        from transformers.utils import logging as text_logging
 
         logging.set_verbosity_error()
         logging.disable_progress_bar()
+        text_logging.set_verbosity_error()
+        text_logging.disable_progress_bar()
         folder = self.published().folder()
+        parts = {
+            "unet": UNet2DConditionModel,
+            "vae": AutoencoderKL,
+            "text_encoder": CLIPTextModel,
+        }
+        loaded = {name: self._part(folder, name, kind) for name, kind in parts.items()}
         try:
-            pipe = MarigoldDepthPipeline.from_pretrained(
-                folder, local_files_only=True, use_safetensors=True
-            )
-        except (SafetensorError, OSError, ValueError, RuntimeError, json.JSONDecodeError) as error:
-            text = str(error)
-            if "size mismatch" in text or "shape" in text.lower():
-                line = next(part for part in text.splitlines() if "shape" in part.lower())
-                raise UserError(
-                    f"{self.node}.checkpoint={folder}: weights of another size ({line.strip()[:120]})"
-                ) from None
+            pipe = MarigoldDepthPipeline.from_pretrained(folder, local_files_only=True, **loaded)
+        except Exception as error:  # whatever the library finds wrong with the files
             raise damaged(folder, error) from None
+        if pipe.config.prediction_type != "depth":
+            raise UserError(
+                f"{self.node}.checkpoint={folder}: gives {pipe.config.prediction_type}, not depth; use "
+                f"{self.hub}"
+            )
         pipe.set_progress_bar_config(disable=True)
         return pipe
+
+    def _part(self, folder: Path, name: str, kind: Any) -> Any:
+        """One of the pipeline's networks; UserError unless its file holds all of it."""
+        try:
+            part, report = kind.from_pretrained(
+                folder,
+                subfolder=name,
+                local_files_only=True,
+                use_safetensors=True,
+                output_loading_info=True,
+            )
+        except Exception as error:  # whatever the library finds wrong with the files
+            text = next((line for line in str(error).splitlines() if "shape" in line.lower()), "")
+            if text:
+                where = f"{self.node}.checkpoint={folder / name}"
+                raise UserError(
+                    f"{where}: weights of another size ({text.strip()[:120]})"
+                ) from None
+            raise damaged(folder / name, error) from None
+        if wrong := mismatch(sorted(report["missing_keys"]), [], []):
+            raise UserError(f"{self.node}.checkpoint={folder / name}: {wrong}")
+        return part
 
     def parts(self, network: Any) -> Sequence[Any]:
         return (network.unet, network.vae, network.text_encoder)
@@ -86,10 +118,33 @@ class Marigold(Network):
         import torch
 
         self.device = torch.device(device)
-        self.network = self.open_network()
-        for part in self.parts(self.network):
-            self.running.prepare(part, self.device)
-        self.running.compiled(self.network.unet)
+        self.network = pipe = self.open_network()
+        exact = Running("32-true", self.running.channels_last, False)
+        # what becomes depth stays in float32: half precision has 256 steps between 0.5 and 1
+        for part in (pipe.vae, pipe.text_encoder):
+            exact.prepare(part, self.device)
+        self.running.prepare(pipe.unet, self.device)
+        self.running.compiled(pipe.unet)
+        pipe.unet.forward = self._from_exact(pipe.unet.forward)
+        kind = type(pipe)
+        # its own is that of whichever part comes first
+        pipe.__class__ = type("Exact", (kind,), {"dtype": property(lambda _: torch.float32)})
+
+    def _from_exact(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+        """The network's ``forward`` for float32 tensors, in the number format asked for."""
+
+        def run(sample: Any, step: Any, encoder_hidden_states: Any, **named: Any) -> Any:
+            kind = self.running.dtype()
+            with self.running.inference(self.device):
+                found = forward(
+                    sample.to(kind),
+                    step,
+                    encoder_hidden_states=encoder_hidden_states.to(kind),
+                    **named,
+                )
+            return tuple(part.float() for part in found)
+
+        return run
 
     def depths(self, samples: Sequence[Sample]) -> list[Callable[[], Array]]:
         """Depth (H, W) in [0, 1] of every sample, 0 = near."""
@@ -99,9 +154,9 @@ class Marigold(Network):
         import torch
 
         image = self.tensor([sample.rgb.transpose(2, 0, 1)]).float() / 255
-        with self.running.inference(self.device):
+        with torch.inference_mode():
             found = self.network(
-                image.to(self.running.dtype()),
+                image,
                 num_inference_steps=self.steps,
                 ensemble_size=self.ensemble,
                 batch_size=min(self.at_once, self.ensemble),

@@ -11,6 +11,7 @@ from dynprep.errors import UserError
 from dynprep.models.running import Running
 from dynprep.stages.base import NEUTRAL, Terms
 from dynprep.weights import Weights
+from dynprep.weights.location import SUFFIXES
 
 if TYPE_CHECKING:
     import torch
@@ -41,10 +42,13 @@ class Network:
 
     uses_device = True
     node: ClassVar[str]  # of the configuration, for messages
+    exact: ClassVar[tuple[str, ...]] = ()  # inner modules that stay in float32
 
     def published(self) -> Weights:
         """Where the weights are."""
         option = f"{self.node}.checkpoint"
+        if not any(name.endswith(SUFFIXES) for name in self.files):
+            raise UserError(f"{self.node}.files={self.files}: names no file of weights")
         return Weights(self.hub, self.revision, tuple(self.files), self.checkpoint, option)
 
     def terms(self) -> Terms:
@@ -81,8 +85,11 @@ class Network:
 
         self.device: torch.device = torch.device(device)
         self.network = self.open_network()
-        self.running.prepare(self.network, self.device)
+        self.running.prepare(self.network, self.device, self.exact)
         self.running.compiled(*self.heavy())
+
+    def release(self) -> None:
+        del self.network
 
     def heavy(self) -> Sequence[Any]:
         """The modules that are worth compiling."""

@@ -1,7 +1,7 @@
 """How networks are run: number format, memory layout, compilation."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -36,14 +36,23 @@ class Running:
         kind: torch.dtype = getattr(torch, _TRUE.get(self.precision, "float32"))
         return kind
 
-    def prepare(self, network: "nn.Module", device: Any) -> None:
-        """Bring a network to the device, in the number format and layout asked for."""
+    def prepare(self, network: "nn.Module", device: Any, exact: Sequence[str] = ()) -> None:
+        """Bring a network to the device, in the number format and layout asked for.
+
+        exact: names of inner modules that stay in float32: the last ones before depth, whose steps
+        would show (bfloat16 has 8 bits, half a percent).
+        """
         import torch
 
         if self.precision == "32-true":
             torch.backends.cudnn.allow_tf32 = False  # else convolutions keep 10 bits
         network.eval().requires_grad_(False)
+        parts = [part for name in exact if (part := _inner(network, name)) is not None]
+        kept = [{k: v.clone() for k, v in part.state_dict().items()} for part in parts]
         network.to(device=device, dtype=self.dtype())
+        for part, values in zip(parts, kept, strict=True):
+            part.float().load_state_dict(values)
+            _run_exactly(part)
         if self.channels_last:
             for module in network.modules():
                 if isinstance(module, torch.nn.Conv2d | torch.nn.ConvTranspose2d):
@@ -67,6 +76,36 @@ class Running:
             kind: torch.dtype = getattr(torch, _MIXED[self.precision])
             with torch.autocast(torch.device(device).type, dtype=kind):
                 yield
+
+
+def _inner(network: "nn.Module", name: str) -> "nn.Module | None":
+    for part in name.split("."):
+        found = getattr(network, part, None)
+        if found is None:
+            return None
+        network = found
+    return network
+
+
+def _run_exactly(module: "nn.Module") -> None:
+    """Make a float32 module take tensors of any format, and autocast leave it alone."""
+    import torch
+
+    inner = module.forward
+
+    def exactly(value: Any) -> Any:
+        if isinstance(value, torch.Tensor) and value.is_floating_point():
+            return value.float()
+        if isinstance(value, list | tuple):
+            return type(value)(exactly(v) for v in value)
+        return value
+
+    def forward(*values: Any, **named: Any) -> Any:
+        device = next(module.parameters()).device.type
+        with torch.autocast(device, enabled=False):
+            return inner(*exactly(values), **{k: exactly(v) for k, v in named.items()})
+
+    module.forward = forward  # type: ignore[method-assign]
 
 
 def to_host(values: "Tensor") -> Callable[[], NDArray[Any]]:

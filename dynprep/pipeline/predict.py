@@ -90,6 +90,11 @@ class StageModule(L.LightningModule):
             torch.set_num_threads(max(1, cores() // self.trainer.world_size))
         self.stage.setup(self.device)
 
+    def teardown(self, stage: str) -> None:
+        self.stage.release()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
     def transfer_batch_to_device(self, batch: Any, device: Any, dataloader_idx: int) -> Any:
         return batch  # samples are the stage's own; it moves what its network needs
 
@@ -102,15 +107,18 @@ class StageModule(L.LightningModule):
             part = batch[len(outputs) :][: self.fits]
             try:
                 outputs += self.stage.compute([sample for _, sample in part])
+                continue
             except torch.OutOfMemoryError:
-                self._halve(len(part))
+                tried = len(part)
+            self._halve(tried)  # outside: the error holds what was computed so far
         return [(index, output) for (index, _), output in zip(batch, outputs, strict=True)]
 
     def _halve(self, tried: int) -> None:
-        if tried == 1:
+        if tried == 1 or self.stage.one_by_one:
             raise UserError(
                 f"{self.stage.name}: one frame does not fit into the device's memory; choose a smaller "
-                "network or resolution, trainer.precision=bf16-true, or trainer=cpu"
+                f"network, resolution or {self.stage.name}.at_once where there is one, "
+                "trainer.precision=bf16-true, or trainer=cpu"
             )
         self.fits = tried // 2
         if torch.cuda.is_available():
@@ -200,7 +208,8 @@ def predict(
     where = options.resolve(len(tasks), stage.uses_device)
     on_device = stage.uses_device and where["accelerator"] != "cpu"
     at_once = options.gpu_batch if on_device else stage.batch(max(1, cores() // where["devices"]))
-    callbacks: list[Callback] = [StoreWriter(stage, tasks, options.writers)]
+    reading, writing = options.helpers(where["devices"])
+    callbacks: list[Callback] = [StoreWriter(stage, tasks, writing)]
     following = None
     if where["devices"] == 1:
         callbacks.append(_Progress(advance))
@@ -208,7 +217,7 @@ def predict(
         following = _Follower(tasks, advance)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    readers = 0 if len(tasks) == 1 else min(options.readers, len(tasks))
+    readers = 0 if len(tasks) == 1 else min(reading, len(tasks))
     loader = DataLoader(
         _Items(stage, tasks),
         batch_size=batch_size or min(at_once, len(tasks)),

@@ -1,6 +1,7 @@
 """Where work runs: devices, processes, precision."""
 
 import os
+import shutil
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,6 +10,7 @@ from dynprep.models.running import Precision, Running
 
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 
+_FEWEST_HELPERS, _MOST_HELPERS = 2, 8
 _SAFE = ("auto", "ddp_spawn", "ddp_fork")
 
 
@@ -23,8 +25,8 @@ class TrainerOptions:
     channels_last: bool
     compile: bool
     gpu_batch: int
-    readers: int
-    writers: int
+    readers: int | Literal["auto"]
+    writers: int | Literal["auto"]
 
     def __post_init__(self) -> None:
         if self.strategy not in _SAFE:
@@ -35,8 +37,11 @@ class TrainerOptions:
             )
         if isinstance(self.devices, int) and self.devices < 1:
             raise ValueError(f"devices is {self.devices}; it must be 1 or more, or auto")
-        if self.readers < 0 or self.writers < 1 or self.gpu_batch < 1:
-            raise ValueError("readers must be 0 or more, writers and gpu_batch 1 or more")
+        least = {"readers": 0, "writers": 1, "gpu_batch": 1}
+        for name, low in least.items():
+            value = getattr(self, name)
+            if value != "auto" and value < low:
+                raise ValueError(f"{name} is {value}; it must be {low} or more")
         if self.strategy == "ddp_fork" and self.accelerator == "gpu":
             raise ValueError(
                 "strategy=ddp_fork cannot be used on GPUs (CUDA does not survive a fork); use "
@@ -47,8 +52,18 @@ class TrainerOptions:
         """How networks are run."""
         return Running(self.precision, self.channels_last, self.compile)
 
+    def helpers(self, devices: int) -> tuple[int, int]:
+        """Reader processes and writer threads of each of ``devices``."""
+        usual = min(_MOST_HELPERS, max(_FEWEST_HELPERS, cores() // (2 * devices)))
+        readers = usual if self.readers == "auto" else self.readers
+        return readers, usual if self.writers == "auto" else self.writers
+
     def check(self) -> None:
-        """Raise UserError if the accelerator asked for is not here."""
+        """Raise UserError if the accelerator asked for, or a compiler, is not here."""
+        if self.compile and not any(map(shutil.which, ("g++", "clang++", "c++"))):
+            raise UserError(
+                "trainer.compile=true: needs a C++ compiler (g++); install one, or leave it"
+            )
         if self.accelerator not in ("gpu", "mps"):
             return
         import torch

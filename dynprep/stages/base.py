@@ -46,6 +46,7 @@ class Stage(ABC, Generic[Sample, Output]):
     whole: ClassVar[bool] = False  # one item a scene instead of one a frame
     uses_device: ClassVar[bool] = False  # a network that runs on the accelerator
     fewest_frames: ClassVar[int] = 1
+    one_by_one: ClassVar[bool] = False  # smaller batches take no less memory
     gives: ClassVar[str] = ""  # what a backend's numbers are, for lists
 
     @abstractmethod
@@ -91,6 +92,9 @@ class Stage(ABC, Generic[Sample, Output]):
 
     def setup(self, device: Any) -> None:
         """Make ready in the process that computes: load a network to ``device``."""
+
+    def release(self) -> None:
+        """Let go of what ``setup`` made: the next stage needs the device's memory."""
 
     @abstractmethod
     def load(self, inputs: Inputs, item: str) -> Sample:

@@ -1,6 +1,7 @@
 """Intrinsics that a network sees in every frame, for those who want one camera for the clip."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TypeVar
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from dynprep.stages.base import Stage
 from dynprep.stages.inputs import Frames, Inputs
-from dynprep.store import ItemWriter
+from dynprep.store import ItemWriter, Result
 
 Sample = TypeVar("Sample")
 Intrinsics = NDArray[np.float64]
@@ -30,5 +31,11 @@ class CameraEstimate(Stage[Sample, Intrinsics]):
 
 def clip_intrinsics(inputs: Inputs) -> Intrinsics:
     """The median of every value over the clip: one camera for all frames."""
-    rows = [inputs["camera_estimate"].json(f"{stem}.json") for stem in inputs.frames.stems]
-    return np.median(np.asarray(rows, np.float64), 0)
+    return np.array(_median(inputs["camera_estimate"], tuple(inputs.frames.stems)))
+
+
+@lru_cache(maxsize=64)
+def _median(result: Result, stems: tuple[str, ...]) -> tuple[float, ...]:
+    """Every frame of a clip asks for it."""
+    rows = np.asarray([result.json(f"{stem}.json") for stem in stems], np.float64)
+    return tuple(float(v) for v in np.median(rows, 0))

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from dynprep.stages.base import Stage, pixels
 from dynprep.stages.inputs import Frames, Inputs
-from dynprep.stages.maps import RelativeMap, to_png
+from dynprep.stages.maps import RelativeMap, finite, to_png
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
@@ -23,6 +23,7 @@ class RelativeDepth(Stage[Sample, RelativeMap]):
     version = 1
 
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: RelativeMap) -> None:
+        finite(output.values, f"depth of frame {item}")
         disparity = output.disparity()
         writer.array(f"{item}.npy", disparity)
         writer.image(f"{item}.png", to_png(disparity))

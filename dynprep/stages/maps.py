@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dynprep.errors import UserError
 
 Array = NDArray[np.float32]
 
@@ -47,6 +50,15 @@ class MetricMap:
     depth: Array
     intrinsics: NDArray[np.float64]
     valid: NDArray[np.bool_] | None = None
+
+
+def finite(values: NDArray[Any], what: str) -> None:
+    """Raise UserError if any of ``values`` is NaN or infinite: half precision may overflow."""
+    if not np.isfinite(values).all():
+        raise UserError(
+            f"{what}: the network gave values that are not finite; use trainer.precision=bf16-true or "
+            "32-true, and check its weights"
+        )
 
 
 def metric_disparity(depth: Array) -> Array:

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from dynprep.stages.base import Stage, pixels
 from dynprep.stages.inputs import Frames, Inputs
-from dynprep.stages.maps import MetricMap, metric_disparity
+from dynprep.stages.maps import MetricMap, finite, metric_disparity
 from dynprep.store import ItemWriter, Result
 
 Sample = TypeVar("Sample")
@@ -20,6 +20,8 @@ class MetricDepth(Stage[Sample, MetricMap]):
     version = 1
 
     def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: MetricMap) -> None:
+        finite(output.depth, f"metric_depth of frame {item}")
+        finite(output.intrinsics, f"intrinsics of frame {item}")
         writer.array(f"{item}.npy", metric_disparity(output.depth))
         writer.json(intrinsics_file(item), [float(v) for v in output.intrinsics])
         if output.valid is not None:

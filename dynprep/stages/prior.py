@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dynprep.stages.base import Stage, pixels
 from dynprep.stages.inputs import Frames, Inputs
+from dynprep.stages.maps import finite
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
@@ -24,6 +25,7 @@ class Prior(Stage[Sample, NDArray[np.float32]]):
     def write(
         self, writer: ItemWriter, inputs: Inputs, item: str, output: NDArray[np.float32]
     ) -> None:
+        finite(output, f"prior of frame {item}")
         writer.array(f"{item}_pred.npy", np.clip(output, 0, 1).astype(np.float32))
 
     def disk_bytes(self, frames: Frames) -> int:

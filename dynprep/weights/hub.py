@@ -12,10 +12,15 @@ _TIMEOUT = 10.0  # seconds for the hub's first answer
 def cached(repository: str, revision: str, files: tuple[str, ...]) -> Path | None:
     """The snapshot's folder, named by its commit, if every file of ``files`` is in it."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     folder: Path | None = None
     for entry in files:
-        found = [try_to_load_from_cache(repository, n, revision=revision) for n in entry.split("|")]
+        names = entry.split("|")
+        try:
+            found = [try_to_load_from_cache(repository, n, revision=revision) for n in names]
+        except HFValidationError:
+            return None  # ``download`` says it
         paths = [Path(f) for f in found if isinstance(f, str)]
         if not paths:
             return None
@@ -31,15 +36,7 @@ def download(
     where the hub cannot be reached or does not have them."""
     import httpx2
     from huggingface_hub import HfApi, constants, hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        GatedRepoError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        OfflineModeIsEnabled,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 
     def missing(why: str) -> UserError:
         wanted = [n for entry in files for n in entry.split("|")]
@@ -48,6 +45,7 @@ def download(
 
     if constants.is_offline_mode():
         raise missing("HF_HUB_OFFLINE is set")
+    cache = Path(constants.HF_HUB_CACHE)
     try:
         about = HfApi().model_info(
             repository, revision=revision, timeout=_TIMEOUT, files_metadata=True
@@ -60,7 +58,6 @@ def download(
                 raise missing(f"{repository} at {revision} has no {entry.replace('|', ' or ')}")
             chosen.append(there[0])
         need = sum(sizes[name] for name in chosen)
-        cache = Path(constants.HF_HUB_CACHE)
         if need > free_bytes(cache):
             raise UserError(
                 f"{cache}: {human_bytes(need)} are needed for {repository}, "
@@ -69,19 +66,49 @@ def download(
         say(f"downloading {repository}, {human_bytes(need)}, to {cache}")
         for name in chosen:
             hf_hub_download(repository, name, revision=revision, etag_timeout=_TIMEOUT)
-    except OfflineModeIsEnabled:
-        raise missing("HF_HUB_OFFLINE is set") from None
-    except GatedRepoError:
-        raise missing("its licence must be accepted there first, then `hf auth login`") from None
-    except RepositoryNotFoundError:
-        raise missing("the hub does not know it, or it is private: `hf auth login`") from None
-    except RevisionNotFoundError:
-        raise missing(f"it has no revision {revision}") from None
-    except EntryNotFoundError:
-        raise missing(f"revision {revision} lacks it") from None
-    except (LocalEntryNotFoundError, httpx2.HTTPError, HfHubHTTPError) as error:
-        why = str(error).strip().splitlines()
-        raise missing(f"the hub cannot be reached ({why[0] if why else error})") from None
+    except (httpx2.HTTPError, HfHubHTTPError, HFValidationError, OSError, RuntimeError) as error:
+        raise missing(_reason(error, revision, cache)) from None
+    # should somebody push meanwhile
+    if (found := cached(repository, revision, files)) is not None and found.name != about.sha:
+        raise missing(f"revision {revision} changed during the download; run again")
+
+
+def _reason(error: Exception, revision: str, cache: Path) -> str:
+    """Why a download did not work, and what to do."""
+    import httpx2
+    from huggingface_hub import errors
+
+    # in this order: some derive from others further down
+    told: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
+        (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE is set"),
+        (
+            (errors.LocalEntryNotFoundError, httpx2.HTTPError),
+            f"the hub cannot be reached ({_first(error)})",
+        ),
+        (
+            errors.GatedRepoError,
+            "its licence must be accepted there first, then `hf auth login`",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            "the hub does not know it, or it is private: `hf auth login`",
+        ),
+        (errors.RevisionNotFoundError, f"it has no revision {revision}"),
+        (errors.EntryNotFoundError, f"revision {revision} lacks it"),
+        (errors.HFValidationError, f"that is no name of a repository ({_first(error)})"),
+    ]
+    for kinds, why in told:
+        if isinstance(error, kinds):
+            return why
+    return (
+        f"the download to {cache} broke off ({_first(error)}); run again, it goes on, or choose "
+        "another place with HF_HOME"
+    )
+
+
+def _first(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0][:160] if lines else type(error).__name__
 
 
 def absent(repository: str, file: str, option: str, why: str) -> UserError:

@@ -9,7 +9,7 @@ from dynprep.errors import UserError
 from dynprep.files import sha256
 from dynprep.weights import hub
 
-_SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
 
 
 @dataclass(frozen=True)
@@ -37,13 +37,20 @@ class Weights:
             return self._local()
         folder = hub.cached(self.hub, self.revision, self.files)
         if folder is None:
-            raise hub.absent(self.hub, self.files[-1], self.option, "they are not in its cache")
+            weights = next(n for n in self._names() if n.endswith(SUFFIXES))
+            why = "they are not on this machine, and nothing that was asked for fetches them"
+            raise hub.absent(self.hub, weights, self.option, why)
         return folder
 
     def folder(self) -> Path:
         """The folder that holds config.json and the weights, for libraries that want one."""
         place = self.place()
         folder = place if place.is_dir() else place.parent
+        if place.is_file() and place.name not in self._names():
+            raise UserError(
+                f"{self.option}={place}: these weights are a folder; give {folder} with "
+                f"{' or '.join(n for n in self._names() if n.endswith(SUFFIXES))} in it"
+            )
         index = self.files[0]
         if not (folder / index).is_file():
             raise UserError(
@@ -57,10 +64,10 @@ class Weights:
         place = self.place()
         if place.is_file():
             return place
-        names = [name for entry in self.files for name in entry.split("|")]
-        found = [place / n for n in names if n.endswith(_SUFFIXES) and (place / n).is_file()]
+        names = self._names()
+        found = [place / n for n in names if n.endswith(SUFFIXES) and (place / n).is_file()]
         if not found:
-            weights = [n for n in names if n.endswith(_SUFFIXES)]
+            weights = [n for n in names if n.endswith(SUFFIXES)]
             raise UserError(
                 f"{self.option}={place}: holds no {' or '.join(weights)}; give the folder or the file "
                 f"of the hub's {self.hub}"
@@ -72,10 +79,16 @@ class Weights:
         place = self.place()
         if self.checkpoint is None:
             return f"hub:{self.hub}@{place.name}"
-        files = [place] if place.is_file() else sorted(p for p in place.rglob("*") if p.is_file())
-        hidden = [p for p in files if not p.name.startswith(".")]
-        lines = [f"{p.relative_to(place)} {_hash(p)}" for p in hidden]
+        folder = place if place.is_dir() else place.parent
+        # what is read: a file's own neighbours, as its config.json, count; readme files do not
+        used = [folder / name for name in self._names()]
+        if place.is_file():
+            used = [place, *(p for p in used if p.suffix == ".json")]
+        lines = [f"{p.relative_to(folder)} {_hash(p)}" for p in dict.fromkeys(used) if p.is_file()]
         return "sha256:" + "\n".join(lines)
+
+    def _names(self) -> list[str]:
+        return [name for entry in self.files for name in entry.split("|")]
 
     def _local(self) -> Path:
         path = Path(self.checkpoint or "").expanduser()
@@ -83,9 +96,9 @@ class Weights:
             raise UserError(
                 f"{self.option}={path}: there is no such file or folder; check the path"
             )
-        if path.is_file() and path.suffix not in _SUFFIXES:
+        if path.is_file() and path.suffix not in SUFFIXES:
             raise UserError(
-                f"{self.option}={path}: not a file of weights ({', '.join(_SUFFIXES)}), nor a folder"
+                f"{self.option}={path}: not a file of weights ({', '.join(SUFFIXES)}), nor a folder"
             )
         return path
 

@@ -29,7 +29,7 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
             warnings.simplefilter("ignore")
             found = torch.load(path, map_location="cpu", weights_only=True, mmap=_zipped(path))
     except pickle.UnpicklingError as error:
-        raise refused(path, error) from None
+        raise (refused if _pickled(path) else damaged)(path, error) from None
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise damaged(path, error) from None
     for key in _WRAPPED:
@@ -96,6 +96,12 @@ def mismatch(
     if unknown:
         parts.append(f"{len(unknown)} tensors are unknown, e.g. {unknown[0]}")
     return "; ".join(parts) + "; it is another model's checkpoint" if parts else ""
+
+
+def _pickled(path: Path) -> bool:
+    """Whether a file begins like torch's formats; an error page or a Git LFS pointer does not."""
+    with path.open("rb") as file:
+        return file.read(2)[:1] in (b"P", b"\x80")
 
 
 def _zipped(path: Path) -> bool:

@@ -302,10 +302,12 @@ class TestUniDepth:
         self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
     ) -> None:
         from dynprep.models import UniDepthV2
+        from dynprep.models.unidepth.config import configured
 
         given = [*self.clip(tmp_path), *self.options, f"metric_depth.checkpoint={made('unidepth')}"]
         seen = run_here(*given, name="seen") / "dataset" / "clip"
-        network = UniDepthV2("vits14").eval()
+        config = json.loads((made("unidepth") / "config.json").read_text())
+        network = UniDepthV2(configured("vits14", config, "here")).eval()
         network.load_published(networks.unidepth_tensors())
         image = torch.from_numpy(frames(seen)[1].copy()).permute(2, 0, 1)[None]
         wanted = network.infer(image, resolution_level=0)
@@ -450,6 +452,106 @@ class TestBadCheckpoints:
                 )
         assert not trace.exists()
 
+    def test_a_published_dpt_file_lacks_what_is_not_used(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        from safetensors.torch import load_file, save_file
+
+        place = tmp_path / "dpt"
+        shutil.copytree(made("dpt"), place)
+        tensors = load_file(place / "model.safetensors")
+        unused = [k for k in tensors if "fusion_stage.layers.0.residual_layer1" in k]
+        kept = {k: v for k, v in tensors.items() if k not in unused}
+        save_file(kept, place / "model.safetensors", metadata={"format": "pt"})
+        assert len(unused) == 4
+        options = ["stages=[depth]", "depth=dpt_large", "depth.parameters=null"]
+        first = run_here(*TINY, *options, f"depth.checkpoint={made('dpt')}", name="whole")
+        second = run_here(*TINY, *options, f"depth.checkpoint={place}", name="published")
+        a, b = (tree(run / "dataset" / "demo" / "depth_anything_v2") for run in (first, second))
+        assert a == b and a
+
+    def test_a_file_that_would_not_be_read(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "two"
+        shutil.copytree(made("depth_anything"), place)
+        shutil.copy(place / "model.safetensors", place / "tuned.safetensors")
+        self.refused(run_here, place / "tuned.safetensors", "these weights are a folder")
+
+    def test_code_in_a_folder_is_not_run(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "code"
+        shutil.copytree(made("depth_anything"), place)
+        config = json.loads((place / "config.json").read_text())
+        config |= {"model_type": "mine", "auto_map": {"AutoModelForDepthEstimation": "evil.Net"}}
+        config["auto_map"]["AutoConfig"] = "evil.Config"
+        (place / "config.json").write_text(json.dumps(config))
+        (place / "evil.py").write_text(f"open({str(tmp_path / 'RAN')!r}, 'w')\n")
+        self.refused(run_here, place, "damaged or no checkpoint")
+        assert not (tmp_path / "RAN").exists()
+
+    def test_no_preprocessor(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "bare"
+        shutil.copytree(made("depth_anything"), place)
+        (place / "preprocessor_config.json").unlink()
+        self.refused(run_here, place, "preprocessor_config.json: missing", "depth.parameters=null")
+
+    @pytest.mark.parametrize("part", ["unet", "vae", "text_encoder"])
+    def test_an_incomplete_marigold(
+        self, part: str, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        from safetensors.torch import load_file, save_file
+
+        place = tmp_path / "part"
+        shutil.copytree(made("marigold"), place)
+        (file,) = (place / part).glob("*.safetensors")
+        tensors = load_file(file)
+        for name in sorted(tensors)[:3]:
+            del tensors[name]
+        save_file(tensors, file, metadata={"format": "pt"})
+        with pytest.raises(UserError, match=f"{part}: 3 tensors are missing"):
+            run_here(
+                *SMALL, "stages=[prior]", "prior=marigold", f"prior.checkpoint={place}",
+                "prior.parameters=null",
+            )  # fmt: skip
+
+    def test_a_marigold_that_gives_something_else(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "disparity"
+        shutil.copytree(made("marigold"), place)
+        index = json.loads((place / "model_index.json").read_text())
+        (place / "model_index.json").write_text(
+            json.dumps({**index, "prediction_type": "disparity"})
+        )
+        with pytest.raises(UserError, match="gives disparity, not depth"):
+            run_here(
+                *SMALL, "stages=[prior]", "prior=marigold", f"prior.checkpoint={place}",
+                "prior.parameters=null",
+            )  # fmt: skip
+
+    @pytest.mark.parametrize(
+        "values", [[1], {"num_heads": 7}, {"output_idx": 3}, {"pixels_max": "x"}]
+    )
+    def test_unidepth_with_a_broken_configuration(
+        self, values: object, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        place = tmp_path / "odd"
+        place.mkdir()
+        os.link(made("unidepth") / "model.safetensors", place / "model.safetensors")
+        (place / "config.json").write_text(json.dumps(values))
+        with pytest.raises(UserError, match=r"config.json: "):
+            run_here(*TINY, "metric_depth=unidepth_v2_vits14", f"metric_depth.checkpoint={place}")
+
+    def test_an_error_page_is_not_called_code(self, run_here: RunHere, tmp_path: Path) -> None:
+        place = tmp_path / "page.bin"
+        place.write_text("<html>404</html>")
+        with pytest.raises(UserError, match="damaged or no checkpoint"):
+            run_here(*TINY, "metric_depth=unidepth_v2_vits14", f"metric_depth.checkpoint={place}")
+
     def test_unidepth_of_another_size(self, made: Callable[[str], Path], run_here: RunHere) -> None:
         with pytest.raises(UserError, match="dinov2_vits14"):
             run_here(
@@ -475,6 +577,7 @@ def test_identity_of_weights_is_in_key_and_provenance(
         entry = origin["folders"]["depth_anything_v2"]
         assert entry["weights"].startswith("sha256:") and entry["licence"] == "CC-BY-NC-4.0"
         keys.append(entry["key"])
+        (place / "README.md").write_text(f"notes {k}")  # not read, so of no matter
     assert keys[0] == keys[1] != keys[2]
 
 
@@ -493,6 +596,40 @@ def test_half_precision_is_near(
     near = np.load(only(tmp_path / "half" / "depth") / "00001.npy")
     assert not np.array_equal(near, full)
     assert np.median(np.abs(near - full)) < 0.05 * np.ptp(full)
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "16-true", "bf16-mixed"])
+def test_marigold_in_half_precision(
+    precision: str, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    options = [
+        *SMALL, "data.count=1", "stages=[prior]", "prior=marigold", f"prior.checkpoint={made('marigold')}",
+        "prior.parameters=null", "prior.steps=1", "resolution.prior_input=64",
+    ]  # fmt: skip
+    full = run_here(*options, name="full") / "dataset" / "demo" / "marigold" / "depth_npy"
+    half = run_here(*options, f"trainer.precision={precision}", name="half")
+    a = np.load(full / "00000_pred.npy")
+    b = np.load(half / "dataset" / "demo" / "marigold" / "depth_npy" / "00000_pred.npy")
+    assert len(np.unique(b)) > 1000  # no steps
+    assert 0 < np.abs(a - b).max() < 0.1
+
+
+def test_values_that_are_not_finite_are_an_error(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    place = tmp_path / "huge"
+    shutil.copytree(made("depth_anything"), place)
+    tensors = load_file(place / "model.safetensors")
+    key = next(k for k in tensors if "head.conv1.weight" in k)
+    tensors[key] = tensors[key] * float("inf")
+    save_file(tensors, place / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"depth of frame 0000\d: .* not finite"):
+        run_here(
+            *TINY, "stages=[depth]", "depth=depth_anything_v2_small", f"depth.checkpoint={place}",
+            "depth.parameters=null",
+        )  # fmt: skip
 
 
 @pytest.mark.slow

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dynprep.backends.camera import SeesCamera
+from dynprep.backends.camera import SeesCamera, known_camera
 from dynprep.backends.hugging_face import Array, HuggingFaceNetwork, Sample
 from dynprep.backends.network import alike
 from dynprep.errors import UserError
@@ -30,6 +30,7 @@ _NEAREST, _FARTHEST = 1e-4, 1e4  # metres, as published
 class _DepthProNetwork(HuggingFaceNetwork):
     node = "metric_depth"
     architectures = ("depth_pro",)
+    exact = ("head", "fov_model.head")
 
     def open_network(self) -> Any:
         network = super().open_network()
@@ -81,15 +82,17 @@ class DepthProCamera(_DepthProNetwork, CameraEstimate[Sample]):
     """The focal length that is seen in every frame, for ``camera.shared``."""
 
     def needs(self) -> tuple[str, ...]:
-        return ("images",)
+        return ("images", "intrinsics")
 
     def load(self, inputs: Inputs, item: str) -> Sample:
         size = (inputs.frames.height, inputs.frames.width)
-        return Sample(_channels_first(inputs.rgb(item)), size)
+        return Sample(_channels_first(inputs.rgb(item)), size, known_camera(inputs, item))
 
     def compute(self, samples: Sequence[Sample]) -> list[NDArray[np.float64]]:
-        found: list[NDArray[np.float64] | None] = [None] * len(samples)
-        for places in alike(samples, lambda s: s.size):
+        found = [s.intrinsics for s in samples]  # what is known need not be seen
+        for places in alike(samples, lambda s: (s.size, s.intrinsics is None)):
+            if samples[places[0]].intrinsics is not None:
+                continue
             _, fov = self.run([samples[k] for k in places])
             for k, degrees in zip(places, fov, strict=True):
                 focal = float(seen_focal(degrees, samples[k].size[1]))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dynprep.backends.camera import CENTRE, SeesCamera
+from dynprep.backends.camera import CENTRE, SeesCamera, known_camera
 from dynprep.backends.network import Network, alike
 from dynprep.models.running import to_host
 from dynprep.stages.base import Later
@@ -41,6 +41,11 @@ class _UniDepthNetwork(Network):
     correct_intrinsics: bool
 
     node = "metric_depth"
+    exact = (
+        "pixel_decoder.camera_layer",
+        "pixel_decoder.depth_layer.to_depth_hr",
+        "pixel_decoder.depth_layer.to_confidence_hr",
+    )
 
     def __post_init__(self) -> None:
         level = self.resolution_level
@@ -95,14 +100,16 @@ class UniDepthCamera(_UniDepthNetwork, CameraEstimate[Sample]):
     """The camera that is seen in every frame, for ``camera.shared``; depth is not computed."""
 
     def needs(self) -> tuple[str, ...]:
-        return ("images",)
+        return ("images", "intrinsics")
 
     def load(self, inputs: Inputs, item: str) -> Sample:
-        return Sample(_channels_first(inputs.rgb(item)), None)
+        return Sample(_channels_first(inputs.rgb(item)), known_camera(inputs, item))
 
     def compute(self, samples: Sequence[Sample]) -> list[NDArray[np.float64]]:
-        found: list[NDArray[np.float64] | None] = [None] * len(samples)
-        for places in alike(samples, lambda s: s.image.shape):
+        found = [s.camera for s in samples]  # what is known need not be seen
+        for places in alike(samples, lambda s: (s.image.shape, s.camera is None)):
+            if samples[places[0]].camera is not None:
+                continue
             images = self.tensor([samples[k].image for k in places])
             with self.running.inference(self.device):
                 seen = self.network.camera(images, self.resolution_level, self.correct_intrinsics)

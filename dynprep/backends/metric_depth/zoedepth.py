@@ -24,7 +24,13 @@ class ZoeDepth(HuggingFaceNetwork, MetricDepth[Sample]):
     """Depth in metres; the camera is taken from the group ``camera``."""
 
     node = "metric_depth"
+    one_by_one = True
+    exact = ("metric_head",)
     architectures = ("zoedepth",)
+
+    def inspect(self) -> None:
+        super().inspect()
+        processor(self.published().folder())
 
     def needs(self) -> tuple[str, ...]:
         return ("images", "intrinsics")

@@ -1,6 +1,6 @@
 """Sizes of UniDepth V2's variants, and what a checkpoint's config.json may change of them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,6 +38,16 @@ _FIXED = {
 }
 
 
+_OBEYED = {
+    "output_idx": "taps",
+    "ratio_bounds": "ratio",
+    "hidden_dim": "channels",
+    "num_heads": "heads",
+    "pixels_min": "pixels_min",
+    "pixels_max": "pixels_max",
+}
+
+
 def configured(variant: str, raw: Mapping[str, Any] | None, where: str) -> Config:
     """The variant's configuration with what the checkpoint's config.json overrides.
 
@@ -47,6 +57,8 @@ def configured(variant: str, raw: Mapping[str, Any] | None, where: str) -> Confi
     config = VARIANTS[variant]
     if raw is None:
         return config
+    if not isinstance(raw, Mapping):
+        raise UserError(f"{where}: not a configuration; fetch it again")
     found: dict[str, Any] = {}
     for group, key, value in _leaves(raw):
         if key in _FIXED and value not in _FIXED[key]:
@@ -59,15 +71,30 @@ def configured(variant: str, raw: Mapping[str, Any] | None, where: str) -> Confi
                 f"{where}: its encoder is {value}, this backend's is {config.encoder}; choose the "
                 "backend of that size, or its own checkpoint"
             )
-        if key in ("output_idx", "ratio_bounds"):
-            found["taps" if key == "output_idx" else "ratio"] = tuple(value)
-        if key in ("hidden_dim", "num_heads"):
-            found["channels" if key == "hidden_dim" else "heads"] = int(value)
-        if key in ("pixels_min", "pixels_max"):
-            found[key] = float(value)
+        if key in _OBEYED:
+            found[_OBEYED[key]] = tuple(value) if isinstance(value, list) else value
+    _check(found, config, where)
     low, high = config.pixels
     pixels = (found.pop("pixels_min", low), found.pop("pixels_max", high))
     return replace(config, **found, pixels=pixels)
+
+
+def _check(found: dict[str, Any], config: Config, where: str) -> None:
+    """Raise UserError for values that no network can be built from."""
+    blocks = range(1, config.encoder_blocks + 1)
+    channels = found.get("channels", config.channels)
+    good: dict[str, Callable[[Any], bool]] = {
+        "taps": lambda v: isinstance(v, tuple) and len(v) == 4 and all(t in blocks for t in v),
+        "ratio": lambda v: isinstance(v, tuple) and len(v) == 2 and 0 < v[0] < v[1],
+        "channels": lambda v: isinstance(v, int) and v > 0 and v % 8 == 0,
+        "heads": lambda v: isinstance(v, int) and v > 0 and channels % v == 0,
+        "pixels_min": lambda v: isinstance(v, int | float) and v > 0,
+        "pixels_max": lambda v: isinstance(v, int | float) and v > 0,
+    }
+    for name, value in found.items():
+        if not good[name](value):
+            key = next(k for k, v in _OBEYED.items() if v == name)
+            raise UserError(f"{where}: {key}={value} fits no UniDepth V2 network; fetch it again")
 
 
 def _leaves(node: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, str, Any]]:

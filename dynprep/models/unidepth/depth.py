@@ -105,4 +105,5 @@ class DepthHead(nn.Module):
         mix: nn.Module, low: nn.Module, high: nn.Module, x: Tensor, size: tuple[int, int]
     ) -> Tensor:
         small = low(mix(x.movedim(1, -1)).movedim(-1, 1))
-        return high(F.interpolate(small, size, mode="bilinear", align_corners=True))
+        last = next(high.parameters()).dtype  # may be finer than the rest
+        return high(F.interpolate(small.to(last), size, mode="bilinear", align_corners=True))
