@@ -8,6 +8,8 @@ all slots to all pixels. Engine: what flow=alltracker runs, read at a grid of ev
 """
 
 import argparse
+import contextlib
+import ctypes
 import os
 import threading
 import time
@@ -40,7 +42,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--size", default="128x192", help="HxW, pixels")
     parser.add_argument("--precision", default="32-true", help="of the engine; plain is 32-true")
     parser.add_argument("--compile", action="store_true", help="the engine")
-    parser.add_argument("--together", type=int, default=8, help="passes at once")
+    parser.add_argument("--together", type=int, default=1, help="passes at once")
     parser.add_argument("--memory-gb", type=float, default=None)
     only = "plain: only so many query frames, evenly spaced; its time is scaled up"
     parser.add_argument("--plain-queries", type=int, default=None, help=only)
@@ -91,6 +93,8 @@ class Peak:
         self.device, self.most = device, 0.0
 
     def __enter__(self) -> "Peak":
+        with contextlib.suppress(OSError, AttributeError):  # what was freed goes back to the system
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
         self.start, self.ended = self._now(), threading.Event()
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats()
@@ -203,7 +207,7 @@ def _parts(network: AllTracker, clip: Tensor, device: torch.device) -> None:
     lookup = correlation.lookup(own_cells(state.flows) + state.flows).to(network.dtype)
     flows = state.flows.to(network.dtype)
     motion = block.motion_encoder(lookup, flows)
-    whole = torch.cat([state.feat, context, motion, flows], 1)
+    whole = torch.cat([state.feat, context, motion, flows, flows], 1)
     x = block.compressor(whole)
     steps: dict[str, tuple[Callable[[], object], float]] = {
         "encoder, a frame": (lambda: network.encode(clip[:1]), 0),
@@ -251,7 +255,9 @@ def main() -> None:
     fast = made_up(arguments.variant)
     running = Running(arguments.precision, False, arguments.compile)
     running.prepare(fast, device)
-    running.compiled(fast.update_block.motion_encoder, *fast.update_block.refine)
+    block = fast.update_block
+    heads = (fast.flow_head, fast.visconf_head)
+    running.compiled(block.motion_encoder, *block.refine, *heads)
     print(
         f"{arguments.variant}, {arguments.frames} frames of {height}x{width}, {device.type}, torch "
         f"{torch.__version__}, {torch.get_num_threads()} threads"

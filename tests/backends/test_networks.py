@@ -345,9 +345,11 @@ class TestUniDepth:
         self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
     ) -> None:
         """A folder like the hub's, its file alone, and a torch file with the tensors under a key."""
-        packed = tmp_path / "weights.bin"
-        torch.save({"model": networks.unidepth_tensors()}, packed)
         folder = made("unidepth")
+        packed = tmp_path / "packed" / "weights.bin"
+        packed.parent.mkdir()
+        torch.save({"model": networks.unidepth_tensors()}, packed)
+        shutil.copy(folder / "config.json", packed.parent)
         found = []
         for k, place in enumerate((folder, folder / "model.safetensors", packed)):
             given = [*self.clip(tmp_path), "data.max_frames=1", *self.options]

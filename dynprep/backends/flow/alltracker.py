@@ -59,7 +59,8 @@ class AllTrackerFlow(Network, Flow[Sample]):
     def heavy(self) -> Sequence[Any]:
         encoder = self.network.cnn if self.variant == "full" else self.network.fnet
         block = self.network.update_block
-        return [encoder, block.motion_encoder, *block.refine]
+        heads = (self.network.flow_head, self.network.visconf_head)
+        return [encoder, block.motion_encoder, *block.refine, *heads]
 
     def setup(self, device: Any) -> None:
         super().setup(device)

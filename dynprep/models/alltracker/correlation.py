@@ -45,20 +45,23 @@ class Correlation:
                 torch.matmul(self.anchor[:, None], level).flatten(0, 1) for level in self.levels
             ]
 
-    def lookup(self, coordinates: Tensor) -> Tensor:
-        """coordinates (B * S, 2, h, w), x and y in cells -> (B * S, 405, h, w): for each level 81
-        offsets, x the slow one."""
-        places = coordinates.flatten(2).transpose(1, 2)  # (B * S, hw, 2)
-        found = [self._sampled(part, volumes) for part, volumes in self._pieces(places)]
+    def lookup(self, coordinates: Tensor, rows: Tensor | None = None) -> Tensor:
+        """coordinates (N, 2, h, w), x and y in cells, of all B * S targets or of those in ``rows``
+        -> (N, 405, h, w): for each level 81 offsets, x the slow one."""
+        if rows is None:
+            rows = torch.arange(len(coordinates), device=coordinates.device)
+        places = coordinates.flatten(2).transpose(1, 2)  # (N, hw, 2)
+        found = [self._sampled(part, volumes) for part, volumes in self._pieces(places, rows)]
         return torch.cat(found).transpose(1, 2).unflatten(-1, self.size)
 
-    def _pieces(self, places: Tensor) -> Iterator[tuple[Tensor, list[Tensor]]]:
+    def _pieces(self, places: Tensor, rows: Tensor) -> Iterator[tuple[Tensor, list[Tensor]]]:
+        batch, slots = self.levels[0].shape[:2]
         if self.kept is not None:
-            yield places, self.kept
+            everything = len(rows) == batch * slots
+            yield places, self.kept if everything else [volume[rows] for volume in self.kept]
             return
-        slots = self.levels[0].shape[1]
         for first in range(0, len(places), self.step):
-            pairs = torch.arange(first, min(first + self.step, len(places)))
+            pairs = rows[first : first + self.step]
             b, s = pairs // slots, pairs % slots
             volumes = [torch.matmul(self.anchor[b], level[b, s]) for level in self.levels]
             yield places[first : first + self.step], volumes

@@ -38,7 +38,8 @@ class ConvNextBlock(nn.Module):
         """x (B, C, h, w) -> the same."""
         inner = self.block["0"](x).permute(0, 2, 3, 1)
         inner = self.block["5"](F.gelu(self.block["3"](self.block["2"](inner))))
-        return x + (inner * self.layer_scale[:, 0, 0]).permute(0, 3, 1, 2)
+        kept = x.permute(0, 2, 3, 1)
+        return torch.addcmul(kept, inner, self.layer_scale[:, 0, 0]).permute(0, 3, 1, 2)
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:

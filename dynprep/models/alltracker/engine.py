@@ -46,6 +46,12 @@ class AllPairs:
         self, network: AllTracker, maps: Tensor, iters: int, memory: float, together: int
     ) -> None:
         self.network, self.maps, self.iters = network, maps, iters
+        for part in (network.update_block, network.flow_head, network.visconf_head):
+            for module in part.modules():
+                if isinstance(
+                    module, torch.nn.Conv2d
+                ):  # perceptrons and attention read it so anyway
+                    module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         size = (maps.shape[-2], maps.shape[-1])
         area = size[0] * size[1]
         width = maps.element_size()
@@ -108,7 +114,9 @@ class AllPairs:
             level[where].unflatten(0, (len(group), slots)) for level in pyramid(self._maps(unique))
         ]
         correlation = Correlation(anchors, levels, self.rows_at_once)
-        fixed = self._fixed(context)
+        fixed = self._fixed(_together(context))
+        unlike = self._unlike(group, now, slots)
+        state = State(*map(_together, (state.feat, state.flows, state.visconfs)))
         kept = [
             (k, slot, frame)
             for k, (one, window) in enumerate(zip(group, now, strict=True))
@@ -120,18 +128,21 @@ class AllPairs:
             last = number == self.iters - 1
             # after its last window a pass needs nothing but what is read
             rows = self._rows_needed(kept, ends, len(group), slots) if last else None
-            state = self._step(state, fixed, correlation, slots, rows)
+            motion = self._motion(state, correlation, unlike if number == 0 else None)
+            state = self._step(state, fixed, motion, slots, rows)
         for k, one in enumerate(group):
             if one.left:
                 here = slice(k * slots, (k + 1) * slots)
                 one.before = State(state.feat[:0], state.flows[here], state.visconfs[here])
-        for k, slot, frame in kept:
-            row = slice(k * slots + slot, k * slots + slot + 1)
-            values = torch.cat([state.flows[row], state.visconfs[row]], 1)
-            one = group[k]
-            read = pixels[one.query].read(network.upsample_weight, state.feat[row], values)[0]
-            read[:, 2:] = read[:, 2:].sigmoid()
-            yield one.query, one.order[frame], read
+        for k, one in enumerate(group):
+            mine = [(slot, frame) for place, slot, frame in kept if place == k]
+            if mine:
+                at = torch.tensor([k * slots + slot for slot, _ in mine], device=anchors.device)
+                values = torch.cat([state.flows[at], state.visconfs[at]], 1)
+                read = pixels[one.query].read(network.upsample_weight, state.feat[at], values)
+                read[..., 2:] = read[..., 2:].sigmoid()
+                for (_, frame), found in zip(mine, read, strict=True):
+                    yield one.query, one.order[frame], found
 
     def _maps(self, frames: Sequence[int]) -> Tensor:
         chosen = self.maps[list(frames)]
@@ -146,28 +157,58 @@ class AllPairs:
         needed |= {k * slots + s for k in range(passes) if k not in ends for s in range(slots)}
         return None if len(needed) == passes * slots else torch.tensor(sorted(needed))
 
+    @staticmethod
+    def _unlike(group: list[_Pass], now: list[Window], slots: int) -> tuple[Tensor, Tensor] | None:
+        """Rows of (B * S) that hold different frames, and for every row which of them is its like;
+        None unless all windows are fresh, where nothing but the frame tells slots apart yet."""
+        if not all(window.fresh for window in now):
+            return None
+        names = [(k, frame) for k, window in enumerate(now) for frame in window.frames]
+        first = {name: row for row, name in reversed(list(enumerate(names)))}
+        rows = sorted(first.values())
+        if len(rows) == len(group) * slots:
+            return None
+        like = [rows.index(first[name]) for name in names]
+        return torch.tensor(rows), torch.tensor(like)
+
+    def _motion(
+        self, state: State, correlation: Correlation, unlike: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """The motion encoder's output (B * S, 126, h, w), computed once for rows that are alike."""
+        kind = self.network.dtype
+        flows = state.flows
+        rows = None
+        if unlike is not None:
+            rows = unlike[0].to(flows.device)
+            flows = flows[rows]
+        lookup = correlation.lookup(own_cells(flows) + flows, rows).to(kind)
+        found = self.network.update_block.motion_encoder(lookup, flows.to(kind))
+        return found if unlike is None else found[unlike[1].to(flows.device)]
+
     def _fixed(self, context: Tensor) -> Tensor:
-        """The context's share of the compressor's output, the same in every iteration."""
+        """The context's share of the compressor's output, the same in every iteration: (N, 128),
+        N all cells of all slots."""
         compressor = self.network.update_block.compressor
-        return F.conv2d(context, compressor.weight[:, WIDTH : 2 * WIDTH], compressor.bias)
+        weight = compressor.weight[:, WIDTH : 2 * WIDTH, 0, 0]
+        return F.linear(_flat(context), weight, compressor.bias)
 
     def _step(
         self,
         state: State,
         fixed: Tensor,
-        correlation: Correlation,
+        motion: Tensor,
         slots: int,
         rows: Tensor | None,
     ) -> State:
         """``AllTracker.step``; with ``rows``, only these rows' results mean anything."""
         network, block = self.network, self.network.update_block
-        kind = network.dtype
-        lookup = correlation.lookup(own_cells(state.flows) + state.flows).to(kind)
-        motion = block.motion_encoder(lookup, state.flows.to(kind))
-        weight = block.compressor.weight
-        varying = torch.cat([state.feat, motion, state.visconfs.to(kind)], 1)
-        shares = torch.cat([weight[:, :WIDTH], weight[:, 2 * WIDTH :]], 1)
-        x = F.conv2d(varying, shares) + fixed
+        weight = block.compressor.weight[:, :, 0, 0].T
+        small = _flat(torch.cat([state.flows, state.visconfs], 1).to(network.dtype))
+        mixed = torch.addmm(fixed, _flat(state.feat), weight[:WIDTH])
+        mixed.addmm_(_flat(motion), weight[2 * WIDTH : 3 * WIDTH - 2])
+        mixed.addmm_(small, weight[3 * WIDTH - 2 :])
+        size = state.feat.shape[-2:]
+        x = mixed.view(-1, *size, WIDTH).permute(0, 3, 1, 2)
         for number, part in enumerate(block.refine):
             if number == len(block.refine) - 1 and rows is not None:
                 x = x[rows]  # from here on rows do not see each other
@@ -187,3 +228,13 @@ class AllPairs:
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both heads' outputs."""
         return self.network.flow_head(x), self.network.visconf_head(x)
+
+
+def _flat(values: Tensor) -> Tensor:
+    """(N, C, h, w) -> (N h w, C); no copy where channels lie together."""
+    return values.permute(0, 2, 3, 1).flatten(0, 2)
+
+
+def _together(values: Tensor) -> Tensor:
+    """The same with a cell's channels side by side in memory."""
+    return values.contiguous(memory_format=torch.channels_last)

@@ -117,9 +117,12 @@ class AllTracker(nn.Module):
         feat, context = anchor.split(WIDTH, 1) if anchor.shape[1] == 2 * WIDTH else (anchor, anchor)
         time = self.time_emb[0, :slots] if slots == SLOTS else self.time_emb[0, _LONE_SLOT, None]
         timed = context[:, None] + time.to(context.dtype)[None, :, :, None, None]
-        none = torch.zeros(len(anchor) * slots, 2, *size, device=anchor.device)
+        shape = (len(anchor) * slots, 2, *size)
+        flows, visconfs = (
+            torch.zeros(shape, dtype=_exact(anchor), device=anchor.device) for _ in range(2)
+        )
         feats = feat[:, None].expand(-1, slots, -1, -1, -1).flatten(0, 1)
-        return State(feats, none.to(_exact(anchor)), none.to(_exact(anchor))), timed.flatten(0, 1)
+        return State(feats, flows, visconfs), timed.flatten(0, 1)
 
     def step(self, state: State, context: Tensor, correlation: Correlation, slots: int) -> State:
         """One iteration over a window."""

@@ -21,9 +21,10 @@ class _Motion(nn.Module):
         self.conv = nn.Conv2d(256, WIDTH - 2, 3, padding=1)
 
     def forward(self, lookup: Tensor, flows: Tensor) -> Tensor:
-        alike = F.relu(self.convc2(F.relu(self.convc1(lookup))))
-        moved = F.relu(self.convf2(F.relu(self.convf1(flows))))
-        return torch.cat([F.relu(self.conv(torch.cat([alike, moved], 1))), flows], 1)
+        """(N, 126, h, w): what the motion is seen to be; the flows themselves are added by others."""
+        alike = F.relu_(self.convc2(F.relu_(self.convc1(lookup))))
+        moved = F.relu_(self.convf2(F.relu_(self.convf1(flows))))
+        return F.relu_(self.conv(torch.cat([alike, moved], 1)))
 
 
 class _Attention(nn.Module):
@@ -34,14 +35,16 @@ class _Attention(nn.Module):
         self.to_out = nn.Linear(WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (N, S, C), each of the N cells a sequence."""
+        """x (B, S, N, C): each of the N cells of each of B a sequence over S."""
         q, k, v = (self._split(part) for part in (self.to_q(x), *self.to_kv(x).chunk(2, -1)))
-        mixed = F.scaled_dot_product_attention(q, k, v)
-        return self.to_out(mixed.transpose(1, 2).flatten(2))
+        mixed = F.scaled_dot_product_attention(q, k, v)  # (B * N, heads, S, C / heads)
+        mixed = mixed.unflatten(0, (len(x), -1)).permute(0, 3, 1, 2, 4)
+        return self.to_out(mixed.flatten(3))
 
     @staticmethod
     def _split(x: Tensor) -> Tensor:
-        return x.unflatten(-1, (_HEADS, -1)).transpose(1, 2)
+        """(B, S, N, C) -> (B * N, heads, S, C / heads), a view where there is one sequence batch."""
+        return x.unflatten(-1, (_HEADS, -1)).permute(0, 2, 3, 1, 4).flatten(0, 1)
 
 
 class _Mlp(nn.Module):
@@ -63,12 +66,12 @@ class _TimeBlock(nn.Module):
     def forward(self, x: Tensor, slots: int) -> Tensor:
         """x (B * S, C, h, w) -> the same; a cell's slots attend to each other."""
         size = x.shape[-2:]
-        tokens = x.unflatten(0, (-1, slots)).permute(0, 3, 4, 1, 2).flatten(0, 2)  # (B h w, S, C)
+        # no copy where channels lie together
+        tokens = x.permute(0, 2, 3, 1).unflatten(0, (-1, slots)).flatten(2, 3)  # (B, S, h w, C)
         inner = tokens + self.block["attn"](_norm(tokens))
         inner = inner + self.block["mlp"](_norm(inner))
-        out = tokens + inner * self.layer_scale[:, 0]
-        cells = out.unflatten(0, (-1, *size))
-        return cells.permute(0, 3, 4, 1, 2).flatten(0, 1)
+        out = torch.addcmul(tokens, inner, self.layer_scale[:, 0])
+        return out.unflatten(2, size).flatten(0, 1).permute(0, 3, 1, 2)
 
 
 def _norm(x: Tensor) -> Tensor:
@@ -99,7 +102,7 @@ class UpdateBlock(nn.Module):
         """All (B * S, …, h, w): features (128), the anchor's context with time (128), visibility and
         confidence (2), correlations (405), flows in cells (2) -> features (128)."""
         motion = self.motion_encoder(lookup, flows)
-        x = self.compressor(torch.cat([feat, context, motion, visconfs], 1))
+        x = self.compressor(torch.cat([feat, context, motion, flows, visconfs], 1))
         for number, block in enumerate(self.refine):
             x = block(x) if number % 2 else block(x, slots)
         return self.final_conv(x)
