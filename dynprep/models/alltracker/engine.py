@@ -8,6 +8,7 @@ what is constant over a window's iterations is computed once.
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -52,6 +53,8 @@ class AllPairs:
                     module, torch.nn.Conv2d
                 ):  # perceptrons and attention read it so anyway
                     module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+                if isinstance(module, torch.nn.Linear) and network.device.type == "cpu":
+                    module.forward = partial(_linear, module)  # type: ignore[method-assign]
         size = (maps.shape[-2], maps.shape[-1])
         area = size[0] * size[1]
         width = maps.element_size()
@@ -228,6 +231,15 @@ class AllPairs:
     def _heads(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Both heads' outputs."""
         return self.network.flow_head(x), self.network.visconf_head(x)
+
+
+def _linear(module: torch.nn.Linear, x: Tensor) -> Tensor:
+    """A linear layer as a 1x1 convolution, which adds the bias on its way on CPUs; a matrix product
+    would first copy it to every row."""
+    cells = x.flatten(0, -2)[None, :, None].permute(0, 3, 1, 2)
+    weight = module.weight[:, :, None, None].contiguous(memory_format=torch.channels_last)
+    found = F.conv2d(cells, weight, module.bias)
+    return found.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
 
 
 def _flat(values: Tensor) -> Tensor:

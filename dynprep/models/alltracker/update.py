@@ -1,5 +1,7 @@
 """The update block: what a window's tracks learn from one lookup, across space and time."""
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -54,7 +56,7 @@ class _Mlp(nn.Module):
         self.fc2 = nn.Linear(4 * WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(F.gelu(self.fc1(x), approximate="tanh"))
+        return self.fc2(_gelu_tanh(self.fc1(x)))
 
 
 class _TimeBlock(nn.Module):
@@ -72,6 +74,16 @@ class _TimeBlock(nn.Module):
         inner = inner + self.block["mlp"](_norm(inner))
         out = torch.addcmul(tokens, inner, self.layer_scale[:, 0])
         return out.unflatten(2, size).flatten(0, 1).permute(0, 3, 1, 2)
+
+
+def _gelu_tanh(x: Tensor) -> Tensor:
+    """GELU by tanh (Hendrycks and Gimpel 2016), written with the logistic function on CPUs, where it
+    is faster: x · σ(2 √(2/π) (x + 0.044715 x³))."""
+    if x.device.type != "cpu":
+        return F.gelu(x, approximate="tanh")
+    factor = 2 * math.sqrt(2 / math.pi)
+    inner = x * x
+    return inner.mul_(factor * 0.044715).add_(factor).mul_(x).sigmoid_().mul_(x)
 
 
 def _norm(x: Tensor) -> Tensor:
