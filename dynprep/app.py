@@ -161,6 +161,7 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
             summary.folder / "media",
             chosen.logger.samples,
             chosen.logger.points,
+            chosen.logger.rerun,
         )
         summary.media.append(media)
         if "alignment_fit" in whole:

@@ -66,6 +66,8 @@ def _panels(run: Any, summary: Summary) -> None:
             panels[f"{media.scene}/track_video"] = wandb.Video(str(media.video), format="mp4")
         if media.cloud is not None:
             panels[f"{media.scene}/point_cloud"] = wandb.Object3D(media.cloud)
+        if media.clouds:
+            panels[f"{media.scene}/points"] = [wandb.Object3D(cloud) for cloud in media.clouds]
     panels["stages"] = wandb.Table(
         columns=list(_COLUMNS), data=[list(row) for row in summary.rows()]
     )

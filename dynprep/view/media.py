@@ -16,6 +16,7 @@ from dynprep.stages.inputs import Inputs
 from dynprep.stages.maps import depth_of
 from dynprep.stages.metric_depth import intrinsics_file
 from dynprep.view.pictures import PICTURES, draw_points, radius_for, start_colours, thinned
+from dynprep.view.trajectories import Trajectories, clouds, page_data, write_recording
 
 _VIDEO_WIDTH = 640  # pixels, at most
 _QUALITY = 88  # of JPEG pictures
@@ -24,12 +25,16 @@ _FPS = 12  # of the track video: slow enough to follow
 
 @dataclass
 class SceneMedia:
-    """Files made for one scene: pictures by stage as (stem, path), the track video, the cloud."""
+    """What is shown of one scene: pictures by stage as (stem, path), the track video, the middle
+    frame's cloud, tracked points at some frames and over time, a Rerun recording."""
 
     scene: str
     pictures: dict[str, list[tuple[str, Path]]] = field(default_factory=dict)
     video: Path | None = None
     cloud: NDArray[np.float32] | None = None
+    clouds: list[NDArray[np.float32]] = field(default_factory=list)
+    trajectories: str | None = None
+    recording: Path | None = None
 
 
 def sampled(stems: Sequence[str], count: int) -> list[str]:
@@ -39,7 +44,12 @@ def sampled(stems: Sequence[str], count: int) -> list[str]:
 
 
 def make_media(
-    inputs: Inputs, stages: Sequence[str], folder: Path, samples: int, points: int
+    inputs: Inputs,
+    stages: Sequence[str],
+    folder: Path,
+    samples: int,
+    points: int,
+    rerun: bool,
 ) -> SceneMedia:
     """Write the media of a scene under ``folder``; only stages whose results are whole are given."""
     media = SceneMedia(inputs.scene)
@@ -63,6 +73,14 @@ def make_media(
         media.cloud = point_cloud(inputs, middle, points)
         with whole(folder / inputs.scene / "points.npy") as temporary, temporary.open("wb") as file:
             np.save(file, media.cloud)
+    if "points" in stages:
+        media.trajectories = page_data(inputs)
+        at = [inputs.number(stem) for stem in sampled(inputs.frames.stems, samples)]
+        media.clouds = clouds(Trajectories.of(inputs, points), at)
+        if rerun:
+            media.recording = folder / inputs.scene / "points.rrd"
+            with whole(media.recording) as temporary:
+                write_recording(inputs, temporary)
     return media
 
 

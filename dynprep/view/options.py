@@ -19,6 +19,7 @@ class LoggerOptions:
     samples: int
     points: int
     report: bool
+    rerun: bool
 
     def __post_init__(self) -> None:
         if self.samples < 1:
@@ -28,7 +29,12 @@ class LoggerOptions:
 
 
 def ready(options: LoggerOptions) -> None:
-    """Raise UserError, before any work, if W&B is to be online and nobody is logged in."""
+    """Raise UserError, before any work, if W&B is to be online and nobody is logged in, or a
+    package that is asked for is missing."""
+    if options.rerun:
+        from dynprep.view.trajectories import need_rerun
+
+        need_rerun()
     if options.kind != "wandb" or options.mode != "online" or os.environ.get("WANDB_API_KEY"):
         return
     netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()

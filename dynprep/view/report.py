@@ -40,6 +40,8 @@ def write_report(summary: Summary) -> Path:
                 "size": summary.scenes.get(media.scene, ""),
                 "sheets": sheets,
                 "video": _data(media.video, "video/mp4") if media.video else None,
+                "trajectories": media.trajectories,
+                "recording": media.recording,
                 "alignment": alignment_svg(report) if report else None,
                 "how": f"{report['method']}, per {report['per']}" if report else "",
                 "scores": summary.scores.get(media.scene, {}),
