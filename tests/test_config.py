@@ -30,7 +30,8 @@ GROUPS = {
     },
     "alignment": {"median", "lstsq", "huber", "sequence"},
     "prior": {"aligned", "none", "marigold", "marigold_lcm", "marigold_v1_0"},
-    "flow": {"dis"},
+    "flow": {"dis", "alltracker", "alltracker_tiny"},
+    "points": {"lifted", "none"},
     "layout": {"adagar", "shape_of_motion"},
     "trainer": {"cpu", "gpu", "mps", "auto", "ddp", "ddp_cpu"},
     "logger": {"wandb", "csv", "none"},
@@ -92,7 +93,10 @@ def test_recipes_compose_and_build(
         ("metric_depth", "depth", "alignment", "prior"), backends, strict=True
     ):
         assert chosen.backends[group] == backend
-    assert chosen.stages["metric_depth"].options()["running"]["precision"] == precision
+    for stage in ("metric_depth", "flow"):
+        assert chosen.stages[stage].options()["running"]["precision"] == precision
+    tracker = "alltracker_tiny" if name == "fast" else "alltracker"
+    assert chosen.backends["flow"] == tracker and chosen.stages["flow"].rate == 4
     if name == "shape_of_motion":
         assert chosen.layout.folder("depth") == "depth_anything"
     if name == "best":
@@ -100,7 +104,7 @@ def test_recipes_compose_and_build(
 
 
 def test_every_network_says_where_its_weights_are_and_under_which_licence() -> None:
-    for group in ("metric_depth", "depth", "prior"):
+    for group in ("metric_depth", "depth", "prior", "flow"):
         for path in (CONF / group).glob("*.yaml"):
             node = yaml.safe_load(path.read_text())
             if "hub" not in node:

@@ -159,6 +159,20 @@ def test_a_network_of_the_other_size_is_refused(
         run_here(*clip(tmp_path), *BASE, "flow=alltracker", f"flow.checkpoint={weights}")
 
 
+@pytest.mark.parametrize("precision", ["bf16-true", "16-mixed"])
+def test_half_precision_is_near(
+    precision: str, weights: Path, run_here: RunHere, tmp_path: Path
+) -> None:
+    given = [*clip(tmp_path), *BASE, f"flow.checkpoint={weights}", "flow.pairs=stride:3"]
+    full = tracks(run_here(*given, name="full"))
+    half = tracks(run_here(*given, f"flow.precision={precision}", name="half"))
+    off = np.concatenate([np.abs(half[n][:, :2] - full[n][:, :2]).ravel() for n in full])
+    moved = np.concatenate(
+        [np.abs(full[n][:, :2] - full["00000_00000"][:, :2]).ravel() for n in full]
+    )
+    assert 0 < np.median(off) < 0.05 and moved.max() > 0.5
+
+
 @pytest.mark.slow
 def test_resumed_and_in_two_processes(weights: Path, run_here: RunHere, tmp_path: Path) -> None:
     given = [*clip(tmp_path), *BASE, f"flow.checkpoint={weights}"]

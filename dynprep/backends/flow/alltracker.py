@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynprep.backends.network import Network
-from dynprep.models.running import free_memory
+from dynprep.models.running import Precision, free_memory
 from dynprep.stages.base import NEUTRAL
 from dynprep.stages.flow import Array, Flow, Tracks, identity
 from dynprep.stages.inputs import Inputs
@@ -34,14 +34,17 @@ class AllTrackerFlow(Network, Flow[Sample]):
 
     variant: Literal["full", "tiny"]
     max_side: int
+    precision: Precision
     iters: int
     memory_gb: float | None = field(metadata=NEUTRAL)
     together: int = field(metadata=NEUTRAL)
 
     node = "flow"
+    exact = ("flow_head.2", "visconf_head.2")
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.running = replace(self.running, precision=self.precision)
         for name in ("max_side", "iters", "together"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")

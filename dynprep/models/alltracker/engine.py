@@ -208,8 +208,9 @@ class AllPairs:
         weight = block.compressor.weight[:, :, 0, 0].T
         small = _flat(torch.cat([state.flows, state.visconfs], 1).to(network.dtype))
         mixed = torch.addmm(fixed, _flat(state.feat), weight[:WIDTH])
-        mixed.addmm_(_flat(motion), weight[2 * WIDTH : 3 * WIDTH - 2])
-        mixed.addmm_(small, weight[3 * WIDTH - 2 :])
+        # not in place: autocast would leave that alone
+        mixed = torch.addmm(mixed, _flat(motion), weight[2 * WIDTH : 3 * WIDTH - 2])
+        mixed = torch.addmm(mixed, small, weight[3 * WIDTH - 2 :])
         size = state.feat.shape[-2:]
         x = mixed.view(-1, *size, WIDTH).permute(0, 3, 1, 2)
         for number, part in enumerate(block.refine):
