@@ -75,6 +75,8 @@ def _stage(
     node = _yaml(backend)
     group = backend.split("/", maxsplit=1)[0]
     node["checkpoint"] = str(checkpoint)
+    if "seed" in node:
+        node["seed"] = 0  # there it is the run's
     given = {"running": running, "resolution": resolution, "shared": False}
     return build(node, group, **given)[0]
 

@@ -1,6 +1,10 @@
 """What tests share: runs in this process, runs of the real command line, small pictures."""
 
 import os
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all cores each would wait for each other
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 import subprocess
 import sys
 from collections.abc import Callable, Iterator

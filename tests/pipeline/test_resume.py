@@ -13,7 +13,7 @@ from tests.conftest import PROVENANCE, SMALL, RunHere, command, tree
 
 STAGES = (
     "images", "frame_flow", "odometry", "structure", "masks", "metric_depth", "depth",
-    "alignment_fit", "alignment", "prior", "flow",
+    "alignment_fit", "alignment", "prior", "flow", "points",
 )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def test_changed_option_recomputes_what_depends_on_it(run_here: RunHere, tmp_pat
     run_here(*SMALL, "depth.sigma=9.0", "trainer.writers=1", "batch_size=3", name="b")
     after = keys(tmp_path / "store")
     changed = {stage for stage in after if after[stage] != before.get(stage)}
-    assert changed == {"depth", "alignment_fit", "alignment", "prior"}
+    assert changed == {"depth", "alignment_fit", "alignment", "prior", "points"}
 
 
 def test_truncated_file_is_made_again(run_here: RunHere, tmp_path: Path) -> None:

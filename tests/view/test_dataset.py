@@ -40,7 +40,7 @@ def test_dataset_is_complete_linked_and_explained(run_here: RunHere, tmp_path: P
     folders = provenance["folders"]
     assert set(folders) == {
         "images", "masks", "unidepth_disp", "depth_anything_v2", "aligned_depth_anything_v2",
-        "marigold/depth_npy", "alltracker",
+        "marigold/depth_npy", "alltracker", "points",
     }  # fmt: skip
     depth = folders["depth_anything_v2"]
     assert depth["backend"].endswith("ParallaxDepth") and depth["options"]["fill_masked"] is True
@@ -266,11 +266,10 @@ def test_csv_logger(run_here: RunHere) -> None:
 def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> None:
     done = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert done.returncode == 0, done.stderr
-    tables = [line for line in done.stderr.splitlines() if line.startswith(" ") and "/" not in line]
-    assert tables and max(len(line.rstrip()) for line in tables) <= 80
-    assert (
-        "\x1b" not in done.stderr and "needs up to" in done.stderr and "per second" in done.stderr
-    )
+    rows = ("stage ", "images ", "metric_depth ", "flow ", "points ")
+    tables = [line for line in done.stderr.splitlines() if line.startswith(rows)]
+    assert len(tables) == 2 * len(rows) and max(len(line.rstrip()) for line in tables) <= 80
+    assert "\x1b" not in done.stderr and "needs up to" in done.stderr and "per s" in done.stderr
     assert not done.stdout
     again = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert "all" in again.stderr and " items in " not in again.stderr

@@ -54,4 +54,5 @@ class Readout:
         pixels of the image: x, y, occlusion, confidence."""
         mixed = (values[self.index] * self.shares[..., None]).sum(1)  # (N, 4)
         there = self.points + mixed[:, :2] * self.per_pixel
-        return torch.cat([there, 1 - mixed[:, 2:3], mixed[:, 3:]], 1)
+        sure = mixed[:, 2:].clamp(0, 1)  # shares add up to one but for rounding
+        return torch.cat([there, 1 - sure[:, :1], sure[:, 1:]], 1)
