@@ -47,7 +47,7 @@ def _job(composed: DictConfig) -> None:
 def start() -> int:
     """Run the command line; returns the exit status."""
     if "--info=backends" in sys.argv or "--info backends" in " ".join(sys.argv):
-        from dynprep.view.backends import show_backends
+        from dynprep.backend_list import show_backends
 
         show_backends(Path(CONF))
         return 0
