@@ -1,9 +1,6 @@
 """How networks are run: number format, memory layout, compilation."""
 
-import contextlib
-import ctypes
 import os
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,8 +15,6 @@ if TYPE_CHECKING:
 
 Precision = Literal["32-true", "16-mixed", "bf16-mixed", "16-true", "bf16-true"]
 
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # of mallopt, in malloc.h
-_LARGE = 2**31 - 1  # bytes, the most that mallopt takes
 _OF_A_GPU, _OF_A_HOST = 0.8, 0.5  # shares of free memory that are taken
 _TRUE = {"32-true": "float32", "16-true": "float16", "bf16-true": "bfloat16"}
 _MIXED = {"16-mixed": "float16", "bf16-mixed": "bfloat16"}
@@ -133,17 +128,6 @@ def to_host(values: "Tensor") -> Callable[[], NDArray[Any]]:
         return np.array(pinned.numpy())  # pinned memory is scarce: given back at once
 
     return wait
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep what is freed for the next tensor. By default it gives large blocks back at
-    once and gets them anew, page by page: a fifth of the time of small networks on a CPU."""
-    if not sys.platform.startswith("linux"):
-        return
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        libc = ctypes.CDLL("libc.so.6")
-        libc.mallopt(_MMAP_THRESHOLD, _LARGE)
-        libc.mallopt(_TRIM_THRESHOLD, _LARGE)
 
 
 def free_memory(device: "torch.device") -> float:

@@ -19,7 +19,6 @@ from dynprep.models.alltracker.network import AllTracker, State, carried, own_ce
 from dynprep.models.alltracker.schedule import Window, windows
 from dynprep.models.alltracker.update import WIDTH
 from dynprep.models.alltracker.upsampling import Pixels
-from dynprep.models.running import keep_freed_memory
 
 # floats a cell and slot that an iteration holds at most, beside correlations: the lookup, the
 # motion encoder's widest layer, features, context, the perceptrons' inner layer
@@ -48,8 +47,6 @@ class AllPairs:
         self, network: AllTracker, maps: Tensor, iters: int, memory: float, together: int
     ) -> None:
         self.network, self.maps, self.iters = network, maps, iters
-        if network.device.type == "cpu":
-            keep_freed_memory()
         for part in (network.update_block, network.flow_head, network.visconf_head):
             for module in part.modules():
                 if isinstance(
