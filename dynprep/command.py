@@ -51,6 +51,7 @@ def start() -> int:
 
         show_backends(Path(CONF))
         return 0
+    sys.argv[1:] = swept(sys.argv[1:])
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
     try:
         if {"--help", "-h"} & set(sys.argv[1:]):
@@ -66,6 +67,25 @@ def start() -> int:
     except KeyboardInterrupt:
         return _fail("stopped; run the same command again to go on where it stopped")
     return 0
+
+
+def swept(arguments: list[str]) -> list[str]:
+    """A command line whose options of swept groups go to every job.
+
+    In a multirun Hydra first composes without the swept choices, and refuses options that the
+    default choice lacks; ``++`` lets them through. What a job's choice lacks is refused by the job.
+    """
+    if not {"-m", "--multirun"} & set(arguments):
+        return arguments
+    groups = {a.split("=")[0] for a in arguments if "," in a.partition("=")[2]}
+    known = known_options()
+
+    def through(argument: str) -> str:
+        name = argument.partition("=")[0]
+        of_swept = name.split(".")[0] in groups or "experiment" in groups
+        return f"++{argument}" if of_swept and "." in name and name in known else argument
+
+    return [through(a) if "=" in a else a for a in arguments]
 
 
 def _show_help() -> None:

@@ -132,5 +132,5 @@ PICTURES: dict[str, tuple[str, Picture]] = {
     "depth": ("Relative disparity (red: near)", _array_of("depth")),
     "alignment": ("Aligned disparity (red: near)", _array_of("alignment")),
     "prior": ("Depth prior (red: near)", prior),
-    "flow": (f"Tracks, {_LATER} frames on (hollow: hidden)", tracks),
+    "flow": ("Tracks, up to some frames away (hollow: hidden)", tracks),
 }

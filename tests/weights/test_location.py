@@ -56,6 +56,33 @@ def test_offline_is_said_before_any_stage_runs(
     assert done.stderr.count("CC-BY-NC-4.0") == 2  # one line for each network that is not free
 
 
+def test_options_of_a_swept_group_reach_every_job() -> None:
+    from dynprep.command import swept
+
+    line = [
+        "-m",
+        "depth=dpt_large,dpt_hybrid",
+        "depth.checkpoint=x",
+        "flow.rate=8",
+        "depth.nonsense=1",
+    ]
+    assert swept(line) == [*line[:2], "++depth.checkpoint=x", *line[3:]]
+    assert swept(line[1:]) == line[1:]
+
+
+def test_a_sweep_over_networks_with_a_local_copy(
+    run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    weights = networks.dpt(tmp_path / "net")
+    done = run_cli(
+        "-m", "depth=dpt_large,dpt_hybrid", f"depth.checkpoint={weights}", "depth.parameters=null",
+        "data.count=2", "data.height=96", "data.width=160", "stages=[depth]", "logger=none",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    made = sorted((tmp_path / "outputs" / "sweeps").rglob("depth_anything_v2"))
+    assert len(made) == 2 and all(len(list(folder.iterdir())) == 2 for folder in made)
+
+
 def test_local_files_are_identified_by_content(tmp_path: Path) -> None:
     folder = networks.dpt(tmp_path / "net")
     weights = Weights("x/y", "main", FILES, str(folder), "depth.checkpoint")

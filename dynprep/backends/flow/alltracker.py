@@ -70,6 +70,10 @@ class AllTrackerFlow(Network, Flow[Sample]):
         self.scene = ""  # whose maps are held
         self.maps: Tensor | None = None
 
+    def release(self) -> None:
+        super().release()
+        self.maps = None
+
     def load(self, inputs: Inputs, item: str) -> Sample:
         return inputs, item
 

@@ -1,6 +1,5 @@
 """Metric depth and focal length from Depth Pro (Bochkovskii et al. 2024)."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -134,6 +133,4 @@ def _map(depth: Callable[[], Array], focal: Callable[[], Array], sample: Sample)
     seen = sample.intrinsics
     if seen is None:
         seen = _centred(float(focal()), sample.size)
-    if not math.isfinite(float(seen[0])):
-        seen = np.nan_to_num(seen, nan=float(sample.size[1]), posinf=float(sample.size[1]))
     return MetricMap(depth(), seen)
