@@ -3,8 +3,10 @@
     python -m benchmarks.tracks --variant tiny --frames 24 --size 128x192
 
 Plain: for each query frame, forward and backward, frames are encoded anew (the query frame and 16
-slots for the first window, 8 for each further one), windows are run, every iteration upsampled in
-all slots to all pixels. Engine: what flow=alltracker runs, read at a grid of every 4th pixel.
+slots for the first window, 8 for each further one), windows are run step by step as published
+(``benchmarks.published``), every iteration upsampled in all slots to all pixels. Engine: what
+flow=alltracker runs, read at a grid of every 4th pixel. Seconds are the wall's; on a machine with
+other work compare the seconds of processor time.
 """
 
 import argparse
@@ -21,6 +23,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks import published
 from dynprep.models import AllTracker
 from dynprep.models.alltracker.correlation import Correlation, pyramid
 from dynprep.models.alltracker.engine import AllPairs
@@ -141,9 +144,9 @@ def plain(
             state, context = network.start(anchor, slots)
             if before is not None:
                 state = State(state.feat, carried(before.flows), carried(before.visconfs))
-            correlation = Correlation(anchor, [p[None] for p in pyramid(maps)], 1 << 62)
+            levels = published.volumes(anchor[0], maps)
             for _ in range(iters):
-                state = network.step(state, context, correlation, slots)
+                state = published.step(network, state, context, levels)
                 logits = all_logits(network.upsample_weight, state.feat)
                 flow = upsample(state.flows, logits)
                 visconf = upsample(state.visconfs, logits).sigmoid()
@@ -259,34 +262,37 @@ def main() -> None:
     chosen = _spaced(arguments.frames, arguments.plain_queries)
     encodes = Encodes(slow)
     answers: dict[tuple[int, int], Tensor] = {}
-    taken = 0.0
+    taken = busy = 0.0
     with Peak(device) as peak:
         for query in chosen:
-            started = time.perf_counter()
+            started, working = time.perf_counter(), time.process_time()
             told = list(plain(slow, clip, query))
             _sync(device)
             taken += time.perf_counter() - started
+            busy += time.process_time() - working
             # kept as read at the grid: whole maps of all pairs would fill the memory
             answers |= {(query, t): v[:2, ::_RATE, ::_RATE].flatten(1).T.cpu() for t, v in told}
             del told
-    taken *= arguments.frames / len(chosen)
+    taken, busy = (t * arguments.frames / len(chosen) for t in (taken, busy))
     scaled = "" if len(chosen) == arguments.frames else f" (from {len(chosen)} query frames)"
-    print(f"{'':8} {'seconds':>9} {'encodes':>9} {'peak MB':>9}")
-    print(f"{'plain':8} {taken:9.1f} {encodes.count:9d} {peak.most:9.0f}{scaled}", flush=True)
+    print(f"{'':8} {'seconds':>9} {'processor':>9} {'encodes':>9} {'peak MB':>9}")
+    row = "{:8} {:9.1f} {:9.1f} {:9d} {:9.0f}{}"
+    print(row.format("plain", taken, busy, encodes.count, peak.most, scaled), flush=True)
 
     _engine(fast, running, clip[: 17 if arguments.compile else 3], arguments)
     _sync(device)
     encodes = Encodes(fast)
     with Peak(device) as peak:
-        started = time.perf_counter()
+        started, working = time.perf_counter(), time.process_time()
         found = _engine(fast, running, clip, arguments)
         _sync(device)
-        quick = time.perf_counter() - started
-    print(f"{'engine':8} {quick:9.1f} {encodes.count:9d} {peak.most:9.0f}")
+        quick, worked = time.perf_counter() - started, time.process_time() - working
+    print(row.format("engine", quick, worked, encodes.count, peak.most, ""))
     grid = torch.from_numpy(_grid(height, width))
     off = [(found[pair][:, :2] - grid - flow).abs() for pair, flow in answers.items()]
     most, mean = max(float(o.max()) for o in off), float(np.mean([float(o.mean()) for o in off]))
-    print(f"ratio {taken / quick:.2f}; apart {most:.1e} px at most, {mean:.1e} px in the mean")
+    print(f"ratio {taken / quick:.2f}, of processor time {busy / worked:.2f}")
+    print(f"apart {most:.1e} px at most, {mean:.1e} px in the mean")
     if arguments.parts:
         with running.inference(device):
             _parts(fast, clip, device)

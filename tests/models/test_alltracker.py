@@ -9,6 +9,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import published
+from benchmarks.tracks import made_up, video
 from dynprep.models import AllTracker
 from dynprep.models.alltracker.correlation import Correlation, gathered, grid_sampled, pyramid
 from dynprep.models.alltracker.engine import AllPairs
@@ -247,3 +249,19 @@ def test_reading_at_another_size_keeps_pixel_centres() -> None:
     inside = (points > 1).all(1) & (points[:, 0] < 148) & (points[:, 1] < 98)  # not clamped
     assert np.allclose(tracks[inside, :2] + 0.5, 2 * (points[inside] + 0.5), atol=1e-3)
     assert np.allclose(tracks[:, 2:], [0, 1], atol=1e-6)
+
+
+@torch.inference_mode()
+def test_an_iteration_is_the_published_one() -> None:
+    network = made_up("tiny")
+    maps = network.encode(video(SLOTS, 128, 128))
+    state, context = network.start(maps[:1], SLOTS)
+    correlation = Correlation(maps[:1], [level[None] for level in pyramid(maps)], 1 << 62)
+    levels = published.volumes(maps[0], maps)
+    plain = state
+    for _ in range(2):
+        state = network.step(state, context, correlation, SLOTS)
+        plain = published.step(network, plain, context, levels)
+    assert float(plain.flows.abs().max()) > 0.01  # cells: there is something to compare
+    torch.testing.assert_close(state.flows, plain.flows, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(state.feat, plain.feat, atol=1e-3, rtol=1e-3)
