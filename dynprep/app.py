@@ -134,10 +134,10 @@ def _execute(
 
 def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
     """Scores, media, page and loggers from whatever is whole in the store."""
+    from dynprep.scores import consistency, score
     from dynprep.view.loggers import log
     from dynprep.view.media import make_media
     from dynprep.view.report import write_report
-    from dynprep.view.scores import consistency, score
 
     for scene in plan.scenes:
         whole = _whole(plan, scene)
@@ -153,8 +153,10 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
                 summary.notes.append(told)
         if summary.failure is None:
             shown = [n for n in whole if n not in HELPERS]
-            summary.scores[scene.name] = score(scene, shown)
-            summary.consistency[scene.name] = consistency(scene, shown)
+            given = scene.inputs()
+            judged = [*shown, *(n for n in whole if n == "alignment_fit")]
+            summary.scores[scene.name] = score(given, judged, scene.source.truth, plan.store)
+            summary.consistency[scene.name] = consistency(given, judged, plan.store)
         media = make_media(
             scene.inputs(),
             whole,
@@ -162,6 +164,7 @@ def _look(plan: Plan, chosen: Settings, summary: Summary) -> Path | None:
             chosen.logger.samples,
             chosen.logger.points,
             chosen.logger.rerun,
+            plan.store,
         )
         summary.media.append(media)
         if "alignment_fit" in whole:

@@ -14,6 +14,7 @@ from dynprep.errors import UserError
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import Plan, ScenePlan
+from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.pipeline.watch import Say, Watch
 from dynprep.stages.inputs import Frames
@@ -97,8 +98,6 @@ def run_stage(
 
     Where another process is making the same result, waits for it and takes it.
     """
-    from dynprep.pipeline.predict import Task, predict
-
     stage = plan.stages[name]
     run = StageRun(name, type(stage).__name__)
     started = time.perf_counter()
@@ -129,6 +128,8 @@ def run_stage(
             plan.forget(result)
             open_scenes.append(scene)
         if tasks:
+            from dynprep.pipeline.predict import predict  # seconds: only where there is work
+
             with watch(name, len(tasks)) as advance:
                 predict(stage, tasks, options, batch_size, advance)
             where = options.resolve(len(tasks), stage.uses_device)

@@ -62,7 +62,7 @@ class ScenePlan:
 
     def inputs(self) -> Inputs:
         """What its stages read."""
-        return Inputs(self.name, self.source, self.frames, self.results)
+        return Inputs(self.name, self.frames, self.results, self.source)
 
 
 @dataclass

@@ -20,23 +20,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from dynprep.errors import UserError
 from dynprep.pipeline.faults import explained, plain_errors
+from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions, cores, one_thread_an_image
 from dynprep.pipeline.watch import Advance
 from dynprep.stages.base import Later, Stage
-from dynprep.stages.inputs import Inputs
-from dynprep.store import Result
 
 _LOOK_EVERY = 0.5  # seconds
 _START = "fork" if sys.platform == "linux" else "spawn"  # of reader processes
-
-
-@dataclass(frozen=True)
-class Task:
-    """One item of one scene, and the result that it belongs to."""
-
-    inputs: Inputs
-    result: Result
-    item: str
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,9 @@ _DEPTH_TOLERANCE = 0.02
 
 class Truth:
     """A folder with any of ``depth/`` (.npy, metres), ``masks/`` or ``labels/`` (PNG, not 0 is
-    object) and ``truth.json`` (intrinsics and poses, as the demo writes them), by source frame."""
+    object), ``flow/`` (QUERY_TARGET.npy (H, W, 2 or 3): x, y in pixels, NaN where unknown, and
+    whether the pixel is seen) and ``truth.json`` (intrinsics and poses, as the demo writes them).
+    Frames are counted as in the source, from 0."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -51,6 +53,51 @@ class Truth:
             "body_to_world": np.asarray(bodies),
             "intrinsics": np.asarray(raw["intrinsics"]),
         }
+
+    @cached_property
+    def flows(self) -> dict[tuple[int, int], Path]:
+        """Files of flow by query and target frame. Raises UserError for names of another form."""
+        folder = self.folder / "flow"
+        found = {}
+        for path in listing(folder, (".npy",)) if folder.is_dir() else []:
+            query, _, target = path.stem.partition("_")
+            if not (query.isdigit() and target.isdigit()):
+                raise UserError(
+                    f"{path}: name it after its two frames, like 00000_00005.npy; check data.truth"
+                )
+            found[int(query), int(target)] = path
+        return found
+
+    def follows(self, last: int) -> bool:
+        """Whether it is known where points go, in frames up to ``last``."""
+        return bool(self.flows) or (self.poses is not None and len(self.depths) > last)
+
+    @property
+    def knows_hiding(self) -> bool:
+        """Whether it is known where points are hidden."""
+        shapes = (np.load(p, mmap_mode="r", allow_pickle=False).shape for p in self.flows.values())
+        return all(shape[-1] == 3 for shape in shapes)
+
+    def tracks(
+        self, query: int, target: int, points: Array, size: tuple[int, int]
+    ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]] | None:
+        """Where whole pixels ``points`` (N, 2) of images of ``size`` (H, W) go: x, y (N, 2),
+        whether each is seen there (N,), and whether both are known (N,). None for an unknown pair,
+        or a truth of another size."""
+        if self.flows:
+            path = self.flows.get((query, target))
+            field = None if path is None else np.load(path, allow_pickle=False)
+            if field is None or field.shape[:2] != size:
+                return None
+            x, y = points.astype(int).T
+            read = field[y, x].astype(np.float64)
+            known = np.isfinite(read).all(1)
+            seen = read[:, 2] > 0 if read.shape[1] == 3 else known
+            return points + np.nan_to_num(read[:, :2]), seen, known
+        if self.depth(0).shape != size:
+            return None
+        there, seen = self.follow(query, target, points)
+        return there, seen, np.ones(len(points), bool)
 
     def depth(self, frame: int) -> NDArray[np.float32]:
         """Depth (H, W) in metres of source frame ``frame``."""

@@ -50,11 +50,10 @@ class Frames:
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """Everything a stage may read for one scene. Picklable."""
+class SceneResults:
+    """The frames and results of one scene, wherever they were made."""
 
     scene: str
-    source: Source
     frames: Frames
     results: Mapping[str, Result]
 
@@ -76,6 +75,13 @@ class Inputs:
     def camera_known(self) -> bool:
         """Whether the intrinsics were given by the user or the data, and are no guess."""
         return bool(self.results["intrinsics"].json("known.json"))
+
+
+@dataclass(frozen=True)
+class Inputs(SceneResults):
+    """Everything a stage may read for one scene. Picklable."""
+
+    source: Source
 
 
 def match_files(

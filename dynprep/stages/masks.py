@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynprep.stages.base import Stage, pixels
-from dynprep.stages.inputs import Frames, Inputs
+from dynprep.stages.inputs import Frames, Inputs, SceneResults
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
@@ -31,6 +31,6 @@ class Masks(Stage[Sample, Mask]):
         return pixels(frames) // 20  # flat areas compress well
 
 
-def read_mask(inputs: Inputs, stem: str) -> Mask:
+def read_mask(inputs: SceneResults, stem: str) -> Mask:
     """The mask (H, W) of a frame."""
     return inputs["masks"].image(f"{stem}.png") > 0

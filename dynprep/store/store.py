@@ -1,13 +1,16 @@
 """The folder of all results."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock
 
 from dynprep.errors import UserError
 from dynprep.store.recipe import Recipe
-from dynprep.store.result import Result
+from dynprep.store.result import ItemWriter, Result
+
+ONLY = "all"  # the item of results that have but one
 
 
 class Store:
@@ -25,6 +28,29 @@ class Store:
     def result(self, recipe: Recipe) -> Result:
         """The result of a recipe, there or not."""
         return Result(self.root / recipe.stage / recipe.key, recipe)
+
+    def kept(self, recipe: Recipe, make: Callable[[ItemWriter], None]) -> Result:
+        """A small result with one item, made on the spot by ``make`` unless it is there."""
+        result = self.result(recipe)
+        if result.seal() is None or ONLY not in result.sound(False):
+            with self.lock(result):
+                if result.seal() is None or ONLY not in result.sound(False):
+                    result.begin({})
+                    writer = result.writer(ONLY)
+                    make(writer)
+                    result.add(writer)
+                    result.close([ONLY], {})
+        return result
+
+    def opened(self, stage: str, key: str) -> Result:
+        """A result that is there, by its name. Raises UserError if it is not whole."""
+        folder = self.root / stage / key
+        seal = Result(folder, Recipe(stage, 0, "")).seal()
+        if seal is None:
+            raise UserError(
+                f"{folder}: this result is gone or unfinished; run the command that made it again"
+            )
+        return Result(folder, Recipe(**seal["recipe"]))
 
     def lock(self, result: Result) -> FileLock:
         """Whoever holds it may write the result; the system frees it when its holder dies."""

@@ -1,8 +1,10 @@
 """Pictures, a track video and a point cloud of a run, as files in its folder."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -10,14 +12,20 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dynprep.files import whole
+from dynprep.files import link, whole
 from dynprep.stages.flow import queries_of, read_tracks, targets_of
-from dynprep.stages.inputs import Inputs
+from dynprep.stages.inputs import SceneResults
 from dynprep.stages.maps import depth_of
 from dynprep.stages.metric_depth import intrinsics_file
+from dynprep.store import ItemWriter, Recipe, Result, Store
 from dynprep.view.pictures import PICTURES, draw_points, radius_for, start_colours, thinned
 from dynprep.view.trajectories import Trajectories, clouds, page_data, write_recording
 
+Draw = Callable[[ItemWriter], None]
+
+VIDEO, CLOUD = "tracks.mp4", "points.npy"
+_ALONE = (VIDEO, CLOUD)  # lie beside the stages' folders
+_VERSION = 1  # raise it when the same results are drawn in another way
 _VIDEO_WIDTH = 640  # pixels, at most
 _QUALITY = 88  # of JPEG pictures
 _FPS = 12  # of the track video: slow enough to follow
@@ -44,51 +52,81 @@ def sampled(stems: Sequence[str], count: int) -> list[str]:
 
 
 def make_media(
-    inputs: Inputs,
+    inputs: SceneResults,
     stages: Sequence[str],
     folder: Path,
     samples: int,
     points: int,
     rerun: bool,
+    store: Store,
 ) -> SceneMedia:
-    """Write the media of a scene under ``folder``; only stages whose results are whole are given."""
+    """The media of a scene under ``folder``, each drawn once for all runs that share what it shows;
+    only stages whose results are whole are given."""
     media = SceneMedia(inputs.scene)
+    folder = folder / inputs.scene
+
+    def kept(what: str, of: Sequence[str], options: dict[str, int], draw: Draw) -> Result:
+        keys = {stage: inputs[stage].key for stage in (*of, "images")}
+        return store.kept(Recipe("media", _VERSION, what, options, None, keys), draw)
+
+    def shown(result: Result, name: str) -> Path:
+        path = folder / name if name in _ALONE else folder / result.recipe.backend / name
+        link(result.file(name), path)
+        return path
+
     for stage in stages:
         if stage not in PICTURES or (stage == "flow" and not _has_npy(inputs)):
             continue
         stems = inputs.frames.stems
         if stage == "flow":
             stems = [stems[q] for q in queries_of(inputs["flow"], inputs.frames)]
-        for stem in sampled(stems, samples):
-            path = folder / inputs.scene / stage / f"{stem}.jpg"
-            with whole(path) as temporary:
-                picture = Image.fromarray(PICTURES[stage][1](inputs, stem))
-                picture.save(temporary, "JPEG", quality=_QUALITY)
-            media.pictures.setdefault(stage, []).append((stem, path))
+        chosen = sampled(stems, samples)
+        drawn = kept(
+            stage, [stage], {"samples": samples}, partial(_pictures, inputs, stage, chosen)
+        )
+        media.pictures[stage] = [(stem, shown(drawn, f"{stem}.jpg")) for stem in chosen]
     if "flow" in stages and _has_npy(inputs):
-        media.video = folder / inputs.scene / "tracks.mp4"
-        track_video(inputs, media.video)
+        drawn = kept("track_video", ["flow"], {}, partial(_video, inputs))
+        media.video = shown(drawn, VIDEO)
     if "alignment" in stages and "metric_depth" in stages:
-        middle = inputs.frames.stems[len(inputs.frames) // 2]
-        media.cloud = point_cloud(inputs, middle, points)
-        with whole(folder / inputs.scene / "points.npy") as temporary, temporary.open("wb") as file:
-            np.save(file, media.cloud)
+        of = ["alignment", "metric_depth"]
+        drawn = kept("point_cloud", of, {"points": points}, partial(_cloud, inputs, points))
+        shown(drawn, CLOUD)
+        media.cloud = drawn.array(CLOUD)
     if "points" in stages:
         media.trajectories = page_data(inputs)
         at = [inputs.number(stem) for stem in sampled(inputs.frames.stems, samples)]
         media.clouds = clouds(Trajectories.of(inputs, points), at)
         if rerun:
-            media.recording = folder / inputs.scene / "points.rrd"
+            media.recording = folder / "points.rrd"
             with whole(media.recording) as temporary:
                 write_recording(inputs, temporary)
     return media
 
 
-def _has_npy(inputs: Inputs) -> bool:
+def _pictures(inputs: SceneResults, stage: str, stems: Sequence[str], writer: ItemWriter) -> None:
+    for stem in stems:
+        buffer = io.BytesIO()
+        Image.fromarray(PICTURES[stage][1](inputs, stem)).save(buffer, "JPEG", quality=_QUALITY)
+        writer.data(f"{stem}.jpg", buffer.getvalue())
+
+
+def _video(inputs: SceneResults, writer: ItemWriter) -> None:
+    temporary = writer.temporary(VIDEO)
+    track_video(inputs, temporary)
+    writer.made(VIDEO, temporary)
+
+
+def _cloud(inputs: SceneResults, points: int, writer: ItemWriter) -> None:
+    middle = inputs.frames.stems[len(inputs.frames) // 2]
+    writer.array(CLOUD, point_cloud(inputs, middle, points))
+
+
+def _has_npy(inputs: SceneResults) -> bool:
     return "npy" in inputs["flow"].recipe.options["formats"]
 
 
-def track_video(inputs: Inputs, path: Path) -> None:
+def track_video(inputs: SceneResults, path: Path) -> None:
     """The middle frame's points through the clip, coloured by where they start."""
     import av
 
@@ -118,7 +156,7 @@ def track_video(inputs: Inputs, path: Path) -> None:
         container.mux(stream.encode(None))
 
 
-def point_cloud(inputs: Inputs, stem: str, points: int) -> NDArray[np.float32]:
+def point_cloud(inputs: SceneResults, stem: str, points: int) -> NDArray[np.float32]:
     """(N, 6) x, y, z in metres in camera space (y up, z towards the viewer) and r, g, b 0..255."""
     disparity = inputs["alignment"].array(f"{stem}.npy")
     fx, fy, cx, cy = inputs["metric_depth"].json(intrinsics_file(stem))

@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynprep.stages.flow import OCCLUSION, read_tracks, targets_of
-from dynprep.stages.inputs import Inputs
+from dynprep.stages.inputs import SceneResults
 from dynprep.stages.masks import read_mask
 from dynprep.stages.structure import Maps
 
 Rgb = NDArray[np.uint8]
-Picture = Callable[[Inputs, str], Rgb]
+Picture = Callable[[SceneResults, str], Rgb]
 
 _TINT = np.array([255, 64, 96], np.float32)  # of objects in mask overlays
 _TRACKS_ACROSS = 32  # points drawn over the width
@@ -31,11 +31,11 @@ def _spanned(values: NDArray[np.floating]) -> Rgb:
     return coloured(values, *(float(v) for v in np.quantile(values, _OUTER)))
 
 
-def frame(inputs: Inputs, stem: str) -> Rgb:
+def frame(inputs: SceneResults, stem: str) -> Rgb:
     return inputs.rgb(stem)
 
 
-def masks(inputs: Inputs, stem: str) -> Rgb:
+def masks(inputs: SceneResults, stem: str) -> Rgb:
     """The frame with objects tinted and outlined."""
     rgb = inputs.rgb(stem).astype(np.float32)
     mask = read_mask(inputs, stem)
@@ -47,20 +47,20 @@ def masks(inputs: Inputs, stem: str) -> Rgb:
 
 
 def _array_of(stage: str, pattern: str = "{stem}.npy") -> Picture:
-    def picture(inputs: Inputs, stem: str) -> Rgb:
+    def picture(inputs: SceneResults, stem: str) -> Rgb:
         return _spanned(inputs[stage].array(pattern.format(stem=stem)))
 
     return picture
 
 
-def structure(inputs: Inputs, stem: str) -> Rgb:
+def structure(inputs: SceneResults, stem: str) -> Rgb:
     """Own motion in working pixels a frame, dark where static."""
     motion = Maps.of(inputs["structure"], stem).motion
     size = (inputs.frames.width, inputs.frames.height)
     return cv2.resize(coloured(motion, 0.0, 2.0), size, interpolation=cv2.INTER_NEAREST)
 
 
-def prior(inputs: Inputs, stem: str) -> Rgb:
+def prior(inputs: SceneResults, stem: str) -> Rgb:
     """Depth prior, near red like disparity."""
     return coloured(1 - inputs["prior"].array(f"{stem}_pred.npy"), 0, 1)
 
@@ -76,7 +76,7 @@ def start_colours(points: NDArray[np.floating], width: int, height: int) -> Rgb:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0])
 
 
-def thinned(inputs: Inputs, start: NDArray[np.float32]) -> NDArray[np.int64]:
+def thinned(inputs: SceneResults, start: NDArray[np.float32]) -> NDArray[np.int64]:
     """Rows of a track file that are drawn: a grid of about ``_TRACKS_ACROSS`` over the width.
 
     start: the query points (N, 4) in their own frame.
@@ -99,7 +99,7 @@ def draw_points(picture: Rgb, tracks: NDArray[np.float32], colours: Rgb, radius:
         cv2.circle(picture, centre, radius, paint, filled, cv2.LINE_AA)
 
 
-def tracks(inputs: Inputs, stem: str) -> Rgb:
+def tracks(inputs: SceneResults, stem: str) -> Rgb:
     """Points of this frame and where they are a few frames on, joined by lines."""
     stems = inputs.frames.stems
     number = inputs.number(stem)
@@ -119,7 +119,7 @@ def tracks(inputs: Inputs, stem: str) -> Rgb:
     return picture
 
 
-def radius_for(inputs: Inputs) -> int:
+def radius_for(inputs: SceneResults) -> int:
     """Radius of a drawn point in pixels."""
     return max(2, inputs.frames.width // 240)
 

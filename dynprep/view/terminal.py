@@ -25,6 +25,17 @@ from dynprep.pipeline.watch import Advance
 from dynprep.view.summary import Summary
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
+# metrics that are in the run's files and tables, but not in the terminal
+_DETAILS = {
+    "rmse_log",
+    "silog",
+    "rmse",
+    "delta2",
+    "delta3",
+    "within_1px",
+    "within_2px",
+    "within_4px",
+}
 _GAP = (0, 1, 0, 0)  # beside columns: backends have long names
 
 
@@ -135,13 +146,11 @@ class Terminal:
         self.say(f"{summary.seconds:.1f} s in all, {memory}\n")
         if scores := summary.flat_scores():
             self.say("against the truth")
-            for name, value in scores.items():
-                self.say(f" {name:<44} {value:.4g}")
+            self._numbers(scores)
             self.say("")
         if measures := summary.flat_consistency():
             self.say("without truth (consistency is not accuracy)")
-            for name, value in measures.items():
-                self.say(f" {name:<44} {value:.4g}")
+            self._numbers(measures)
             self.say("")
         for note in summary.notes:
             self.warn(note)
@@ -149,3 +158,9 @@ class Terminal:
             self.say(f"dataset  {folder}")
         if report is not None:
             self.say(f"report   {report}")
+
+    def _numbers(self, values: dict[str, float]) -> None:
+        shown = {k: v for k, v in values.items() if not _DETAILS & set(k.split("/"))}
+        wide = max(map(len, shown), default=0)
+        for name, value in shown.items():
+            self.say(f" {name:<{wide}}  {value:.4g}")

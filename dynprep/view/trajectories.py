@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynprep.errors import UserError
-from dynprep.stages.inputs import Inputs
+from dynprep.stages.inputs import SceneResults
 from dynprep.stages.points import FILES
 
 _SHOWN = 1500  # points of each kind on the page: more would make it heavy
@@ -30,7 +30,7 @@ class Trajectories:
     object: NDArray[np.bool_]
 
     @staticmethod
-    def of(inputs: Inputs, most: int | None = None) -> "Trajectories":
+    def of(inputs: SceneResults, most: int | None = None) -> "Trajectories":
         """The result of the stage ``points``; ``most``: of each kind, evenly thinned."""
         parts: dict[str, list[NDArray[Any]]] = {k: [] for k in ("positions", "visible", "colours")}
         kinds = []
@@ -55,7 +55,7 @@ def clouds(shown: Trajectories, frames: list[int]) -> list[NDArray[np.float32]]:
     return found
 
 
-def page_data(inputs: Inputs) -> str | None:
+def page_data(inputs: SceneResults) -> str | None:
     """JSON for the page's viewer: coordinates as 16-bit integers over the view's span, 0xffff
     where a point is not seen; None where there is nothing to show."""
     shown = Trajectories.of(inputs, _SHOWN)
@@ -92,7 +92,7 @@ def need_rerun() -> Any:
     return rerun
 
 
-def write_recording(inputs: Inputs, path: Path) -> None:
+def write_recording(inputs: SceneResults, path: Path) -> None:
     """A Rerun recording (.rrd): the frames, and the points of object and background over time."""
     rr = need_rerun()
     shown = Trajectories.of(inputs)

@@ -1,0 +1,103 @@
+"""Scores of a scene, each computed once for all runs that share what it is computed from."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from dynprep.files import sha256_of_all
+from dynprep.scene.truth import Truth
+from dynprep.stages.inputs import SceneResults
+from dynprep.store import ItemWriter, Recipe, Store
+
+Scores = dict[str, float]
+
+_FILE = "scores.json"
+_VERSION = 1  # raise it when the same results give other scores
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A function that gives scores of a stage, and the other stages whose results it reads."""
+
+    module: str
+    function: str
+    others: tuple[str, ...] = ()
+
+
+def _judges(
+    module: str, functions: Mapping[str, str], **others: tuple[str, ...]
+) -> dict[str, Judge]:
+    where = f"dynprep.scores.{module}"
+    return {name: Judge(where, f, others.get(f, ())) for name, f in functions.items()}
+
+
+# by stage, or stage and what is looked at
+_MAPS = ("depth", "metric_depth", "alignment")
+_AGAINST_TRUTH = _judges(
+    "against_truth",
+    {**dict.fromkeys((*_MAPS, "prior"), "depth"), "masks": "masks", "flow": "tracks"},
+)
+_WITHOUT_TRUTH = _judges(
+    "without_truth",
+    {
+        "flow": "cycles",
+        "alignment_fit": "fits",
+        **{f"{stage}.steadiness": "steadiness" for stage in _MAPS},
+        **{f"{stage}.edges": "edges" for stage in _MAPS},
+    },
+    steadiness=("flow",),
+)
+
+
+def score(inputs: SceneResults, stages: Iterable[str], truth: Path | None, store: Store) -> Scores:
+    """Scores by name for those of ``stages`` that there is truth for. Empty without truth."""
+    if truth is None:
+        return {}
+    known = Truth(truth)
+    files = sorted(path for path in truth.rglob("*") if path.is_file())
+    outside = {"file:truth": sha256_of_all(files)}
+    return _all(_AGAINST_TRUTH, inputs, stages, store, outside, known)
+
+
+def consistency(inputs: SceneResults, stages: Iterable[str], store: Store) -> Scores:
+    """What can be said without truth."""
+    return _all(_WITHOUT_TRUTH, inputs, stages, store, {}, None)
+
+
+def _all(
+    judges: Mapping[str, Judge],
+    inputs: SceneResults,
+    stages: Iterable[str],
+    store: Store,
+    outside: dict[str, str],
+    truth: Truth | None,
+) -> Scores:
+    found: Scores = {}
+    shown = {*stages, "images"}
+    for name, judge in judges.items():
+        stage = name.split(".")[0]
+        if not {stage, *judge.others} <= shown:
+            continue
+        read = (stage, "images", *judge.others)
+        recipe = Recipe(
+            stage="scores",
+            version=_VERSION,
+            backend=f"{judge.module}.{judge.function}",
+            options={"of": stage},
+            inputs={**{name: inputs[name].key for name in read}, **outside},
+        )
+        given = (inputs, stage) if truth is None else (inputs, stage, truth)
+        result = store.kept(recipe, partial(_write, judge, given))
+        found |= result.json(_FILE)
+    return found
+
+
+def _write(judge: Judge, given: tuple[Any, ...], writer: ItemWriter) -> None:
+    # imported only here: torchmetrics takes seconds, and mostly the scores are there
+    compute = getattr(import_module(judge.module), judge.function)
+    scores: Scores = compute(*given)
+    writer.json(_FILE, {k: v for k, v in scores.items() if not math.isnan(v)})
