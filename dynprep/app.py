@@ -1,25 +1,29 @@
 """One run: plan, execute, lay out, look."""
 
-import os
 import resource
 import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from dynprep.config.build import Settings, settings
 from dynprep.errors import UserError
 from dynprep.files import write_json
+from dynprep.pipeline.devices import take_one, visible_gpus
 from dynprep.pipeline.execute import check_disk, run_stage, settle_frames, versions
 from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import HELPERS, Plan, ScenePlan, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
 from dynprep.pipeline.watch import Say
+from dynprep.record import Job, Record, described
+from dynprep.run_file import RUNNING
 from dynprep.scene.truth import Truth
 from dynprep.stages.alignment import REPORT
 from dynprep.stages.images import expected
-from dynprep.store import Store
+from dynprep.store import LOCKS, Store
+from dynprep.store.references import made_in, remember
 from dynprep.view.dataset import check_dataset_dir, lay_out
 from dynprep.view.options import ready
 from dynprep.view.summary import Summary
@@ -63,24 +67,48 @@ def make(chosen: Settings, origin: dict[str, Any], say: Say) -> Plan:
 
 
 def run(
-    config: dict[str, Any], choices: Mapping[str, str], folder: Path, sweep: str | None
-) -> None:
-    """Do what the configuration says. ``folder`` receives the report and media of this run;
-    ``sweep`` names the multirun it is part of.
+    config: dict[str, Any], choices: Mapping[str, str], folder: Path, job: Job | None = None
+) -> Summary:
+    """Do what the configuration says. ``folder`` receives the record, report and media of this
+    run; ``job`` says how it was asked for.
 
-    Raises UserError for what the user can mend; loggers are told and closed before.
+    Raises UserError for what the user can mend; the record and loggers are told before.
     """
+    job = job or Job()
+    with plain_errors("hydra.run.dir", folder):
+        record = Record(folder, config, choices, job)
+    try:
+        return _run(config, choices, folder, job, record)
+    except BaseException as error:
+        if record.values["status"] == RUNNING:
+            record.end(_said(error))
+        raise
+
+
+def _said(error: BaseException) -> str:
+    return str(error) or type(error).__name__
+
+
+def _run(
+    config: dict[str, Any], choices: Mapping[str, str], folder: Path, job: Job, record: Record
+) -> Summary:
     one_thread_an_image()
-    started = time.time()
+    started = record.started
     terminal = Terminal()
     chosen = settings(config, choices)
+    sweep = job.group
     origin = {"folder": str(folder), "sweep": sweep, "started": started, "versions": versions()}
     ready(chosen.logger)
+    if job.beside_others and chosen.trainer.one_gpu_a_job:
+        locks = Path(chosen.run.store_dir).expanduser() / LOCKS
+        record.held = take_one(visible_gpus(), locks, job.number or 0)
     chosen.trainer.check()
     for line in _licences(chosen):
         terminal.warn(line)
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
         plan = make(chosen, origin, terminal.say)
+    # before the work: whoever cleans the store meanwhile must know that this run is at it
+    remember(plan.store, folder, chosen.dataset_dir, _used(plan))
     if chosen.logger.group is None:
         chosen.logger.group = sweep
     name = "+".join(scene.name for scene in plan.scenes)
@@ -89,15 +117,44 @@ def run(
         with plain_errors("dataset_dir", chosen.dataset_dir):
             _execute(plan, chosen, terminal, summary, origin)
     except Exception as error:
-        summary.failure = str(error) or type(error).__name__
+        summary.failure = _said(error)
         try:  # the page and the loggers say why; the first error is the one that counts
             _finish(plan, chosen, summary, started)
         except Exception as second:
             terminal.warn(f"no report: {second}")
+        _close(record, plan, summary)
         raise
     with plain_errors("hydra.run.dir", folder):
         report = _finish(plan, chosen, summary, started)
+        _close(record, plan, summary)
     terminal.close(summary, report)
+    return summary
+
+
+def _used(plan: Plan) -> dict[str, dict[str, str]]:
+    """By scene and stage: the keys of results that this run makes or reads."""
+    return {
+        scene.name: {
+            **{stage: result.key for stage, result in scene.results.items()},
+            **made_in(plan.store, Path(scene.source.describe())),
+        }
+        for scene in plan.scenes
+    }
+
+
+def _close(record: Record, plan: Plan, summary: Summary) -> None:
+    """Write down how the run ended, and what it uses."""
+    record.end(
+        summary.failure,
+        store=str(plan.store.root),
+        datasets=[str(folder) for folder in summary.datasets],
+        scenes=described(plan),
+        stages=[asdict(run) for run in summary.runs],
+        peak_memory=summary.peak_memory,
+        scores=summary.scores,
+        consistency=summary.consistency,
+        notes=summary.notes,
+    )
 
 
 def _licences(chosen: Settings) -> list[str]:
@@ -192,8 +249,3 @@ def _peak_memory() -> int:
     unit = 1 if sys.platform == "darwin" else 1024
     who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     return sum(resource.getrusage(w).ru_maxrss for w in who) * unit
-
-
-def sweep_name(folder: str) -> str:
-    """A multirun's name for groups: its folder's last two parts."""
-    return os.sep.join(Path(folder).parts[-2:])

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import textwrap
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +18,45 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dynprep.config.typed import nearest
 from dynprep.errors import UserError
+from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 
 _UNKNOWN = re.compile(r"not in struct|Could not override|No match in the defaults", re.IGNORECASE)
 _HELP_WIDTH = 98
+STOPPED = 130  # the exit status of a program that was interrupted
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
 
 @hydra.main(version_base="1.3", config_path=CONF, config_name="config")
-def _job(composed: DictConfig) -> None:
+def _job(composed: DictConfig) -> float | None:
     # imported here, so that --help and mistyped options answer at once
-    from dynprep.app import run, sweep_name
+    from dynprep.app import run
+    from dynprep.record import Job
 
-    job = HydraConfig.get()
+    hydra_says = HydraConfig.get()
     plain = OmegaConf.to_container(composed, resolve=True)
     assert isinstance(plain, dict)
-    choices = {str(k): str(v) for k, v in job.runtime.choices.items()}
+    choices = {str(k): str(v) for k, v in hydra_says.runtime.choices.items()}
     config: dict[str, Any] = {str(k): v for k, v in plain.items()}
-    sweep = sweep_name(job.sweep.dir) if job.mode is RunMode.MULTIRUN else None
+    overrides = tuple(hydra_says.overrides.task)
+    job = Job(overrides)
+    if hydra_says.mode is RunMode.MULTIRUN:
+        beside = not in_process(str(hydra_says.launcher._target_))
+        folder = Path(hydra_says.sweep.dir)
+        job = Job(overrides, folder, int(hydra_says.job.num), beside)
     try:
-        run(config, choices, Path(job.runtime.output_dir), sweep)
+        summary = run(config, choices, Path(hydra_says.runtime.output_dir), job)
+        return summary.named(config["objective"])
     except UserError as error:
-        if sweep is None:  # Hydra would print the overrides before it
+        if job.sweep is None:  # Hydra would print the overrides before it
             sys.exit(_fail(str(error)))
-        print(f"dynprep: job {job.job.num}: {error}", file=sys.stderr)
+        if not job.beside_others:  # else whoever follows the jobs does
+            tell_failed(job.number, str(error))
+        raise
+    except Exception:
+        if job.sweep is not None:
+            traceback.print_exc()
         raise
 
 
@@ -51,22 +67,68 @@ def start() -> int:
 
         show_backends(Path(CONF))
         return 0
-    sys.argv[1:] = swept(sys.argv[1:])
+    status = _start()
+    if (sweep := current()) is not None and status != STOPPED:
+        sweep.end()
+        try:
+            status = max(status, _close(sweep))
+        except UserError as error:
+            status = _fail(str(error))
+    return status
+
+
+def _start() -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
     try:
+        sys.argv[1:] = swept(sys.argv[1:])
+        if (wanted := _reproduced(sys.argv[1:])) is not None:
+            from dynprep.reproduce import reproduce
+
+            return reproduce(*wanted)
         if {"--help", "-h"} & set(sys.argv[1:]):
             _show_help()
         else:
             _job()
-    except UserError as error:
-        return _fail(str(error))
     except MissingConfigException as error:
         return _fail(_missing(error))
-    except (HydraException, OmegaConfBaseException) as error:
-        return _fail(_option(str(error)))
     except KeyboardInterrupt:
-        return _fail("stopped; run the same command again to go on where it stopped")
+        _fail("stopped; run the same command again to go on where it stopped")
+        return STOPPED
+    except Exception as error:
+        sweep = current()
+        if sweep is not None and unfinished(sweep.records()):
+            return 1  # a job's error, which is told with the jobs
+        if isinstance(error, UserError):
+            return _fail(str(error))
+        if isinstance(error, HydraException | OmegaConfBaseException):
+            return _fail(_option(str(error)))
+        raise
     return 0
+
+
+def _close(sweep: Sweep) -> int:
+    """Say how the jobs of a multirun ended, and compare what they made."""
+    sweep.tell() if sweep.beside else None
+    records = sweep.records()
+    if not records:
+        return 0
+    from dynprep.compare import compare_sweep
+
+    compare_sweep(sweep.folder, list(records))
+    failed = unfinished(records)
+    for name, why in failed.items():
+        _fail(f"job {name} of {len(records)} is not done: {why}")
+    return 1 if failed else 0
+
+
+def _reproduced(arguments: list[str]) -> tuple[Path, list[str]] | None:
+    """What follows ``--reproduce``, and the other arguments."""
+    if "--reproduce" not in arguments:
+        return None
+    at = arguments.index("--reproduce")
+    if at + 1 >= len(arguments):
+        raise UserError("--reproduce: name a run's folder, such as outputs/runs/DATE/TIME")
+    return Path(arguments[at + 1]), arguments[:at] + arguments[at + 2 :]
 
 
 def swept(arguments: list[str]) -> list[str]:
@@ -78,6 +140,10 @@ def swept(arguments: list[str]) -> list[str]:
     if not {"-m", "--multirun"} & set(arguments):
         return arguments
     groups = {a.split("=")[0] for a in arguments if "," in a.partition("=")[2]}
+    for argument in arguments:  # Hydra would find out at that job, after others have run
+        group, _, values = argument.partition("=")
+        for choice in values.split(",") if group in groups else []:
+            _check_choice(group, choice)
     known = known_options()
 
     def through(argument: str) -> str:
@@ -86,6 +152,13 @@ def swept(arguments: list[str]) -> list[str]:
         return f"++{argument}" if of_swept and "." in name and name in known else argument
 
     return [through(a) if "=" in a else a for a in arguments]
+
+
+def _check_choice(group: str, choice: str) -> None:
+    folder = Path(CONF) / group
+    known = sorted(path.stem for path in folder.glob("*.yaml")) if folder.is_dir() else []
+    if known and choice.isidentifier() and choice not in (*known, "null"):
+        raise UserError(f"{group}={choice}: no such choice; {nearest(choice, known)}")
 
 
 def _show_help() -> None:

@@ -70,7 +70,7 @@ def run_here(tmp_path: Path) -> RunHere:
             "trainer.readers": "trainer.readers=0",
         }
         config, choices = composed([v for k, v in base.items() if k not in given] + list(overrides))
-        run(config, choices, folder, None)
+        run(config, choices, folder)
         return folder
 
     return call

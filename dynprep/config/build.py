@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynprep.config.typed import build, fits, nearest, spoken
+from dynprep.config.typed import build, build_one, fits, nearest, spoken
 from dynprep.errors import UserError
 from dynprep.pipeline.plan import HELPERS, AnyStage
 from dynprep.pipeline.trainer import TrainerOptions
@@ -39,6 +39,7 @@ class RunOptions:
     store_dir: str
     seed: int
     batch_size: int | None
+    objective: str | None
     verify: bool
 
     def __post_init__(self) -> None:
@@ -47,6 +48,25 @@ class RunOptions:
                 raise ValueError(f"{name} is empty; name a folder")
         if self.batch_size is not None and self.batch_size < 1:
             raise ValueError(f"batch_size is {self.batch_size}; it must be 1 or more, or null")
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """What a comparison shows: frames at most, pixels across a picture."""
+
+    page: bool
+    frames: int
+    width: int
+
+    def __post_init__(self) -> None:
+        for name, least in (("frames", 1), ("width", 32)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more")
+
+
+def compare_options(node: Mapping[str, Any]) -> CompareOptions:
+    """The node ``compare``, checked."""
+    return build_one(CompareOptions, node, "compare")
 
 
 @dataclass
@@ -82,6 +102,7 @@ def _run_options(config: Mapping[str, Any]) -> RunOptions:
         "store_dir": str,
         "seed": int,
         "batch_size": int | None,
+        "objective": str | None,
     }
     for name, kind in kinds.items():
         if not fits(config[name], kind):
@@ -106,6 +127,7 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     (layout,) = build(config["layout"], "layout")
     (trainer,) = build(config["trainer"], "trainer")
     (logger,) = build(config["logger"], "logger")
+    compare_options(config["compare"])
     (camera,) = build(config["camera"], "camera")
     given = {
         "resolution": resolution,

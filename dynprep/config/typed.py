@@ -5,11 +5,12 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dynprep.errors import UserError
 
 TARGET = "_target_"
+Kind = TypeVar("Kind")
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
@@ -82,6 +83,16 @@ def build(node: Mapping[str, Any], where: str, **given: Any) -> list[Any]:
         if classes and name not in known:
             raise UserError(f"{where}.{name}: no such option; {nearest(name, sorted(known))}")
     return [_one(cls, options, where, given) for cls in classes]
+
+
+def build_one(cls: type[Kind], node: Mapping[str, Any], where: str) -> Kind:
+    """The object of ``cls`` that ``node`` describes. Raises UserError as ``build`` does."""
+    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
+    for name in node:
+        if name not in known:
+            raise UserError(f"{where}.{name}: no such option; {nearest(name, known)}")
+    found: Kind = _one(cls, node, where, {})
+    return found
 
 
 def _one(cls: type, options: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Any:

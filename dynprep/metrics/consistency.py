@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dynprep.metrics.image_mean import ImageMean
+from dynprep.metrics.regions import agreement
 
 Array = NDArray[np.float32]
 
@@ -82,15 +83,3 @@ class Agreement(ImageMean):
     def update(self, a: Array, b: Array, metric: bool) -> None:
         """One frame: disparities (H, W); ``metric`` where both are in 1/m."""
         self.add_image(*map(torch.tensor, agreement(a, b, metric)))
-
-
-def agreement(a: Array, b: Array, metric: bool) -> tuple[float, float]:
-    """Correlation and mean |log a/b| of two maps (H, W); NaN for a constant map, or without a unit."""
-    x, y = (v.astype(np.float64).ravel() for v in (a, b))
-    x, y = x - x.mean(), y - y.mean()
-    power = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    correlation = float((x * y).sum() / power) if power > 0 else float("nan")
-    valid = (a > 0) & (b > 0)
-    if not metric or not valid.any():
-        return correlation, float("nan")
-    return correlation, float(np.abs(np.log(a[valid] / b[valid])).mean())

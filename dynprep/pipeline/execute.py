@@ -13,6 +13,7 @@ from dynprep import __version__
 from dynprep.errors import UserError
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.faults import plain_errors
+from dynprep.pipeline.memory import device_peak, forget_peak, peak
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions
@@ -101,6 +102,7 @@ def run_stage(
     stage = plan.stages[name]
     run = StageRun(name, type(stage).__name__)
     started = time.perf_counter()
+    forget_peak()
     with plain_errors("store_dir", plan.store.root), ExitStack() as held:
         tasks: list[Task] = []
         open_scenes: list[ScenePlan] = []
@@ -142,6 +144,8 @@ def run_stage(
                 "versions": versions(),
                 "device": run.device,
                 "seconds": run.seconds,
+                "memory": peak(),
+                "device_memory": device_peak(),
                 "licence": terms.licence if terms else None,
             }
             scene.results[name].close(stage.items(scene.frames), facts)

@@ -223,6 +223,7 @@ def predict(
         trainer = L.Trainer(
             **where,
             logger=False,
+            deterministic=options.deterministic,
             callbacks=callbacks,
             enable_checkpointing=False,
             enable_progress_bar=False,

@@ -27,6 +27,8 @@ class TrainerOptions:
     gpu_batch: int
     readers: int | Literal["auto"]
     writers: int | Literal["auto"]
+    one_gpu_a_job: bool
+    deterministic: bool
 
     def __post_init__(self) -> None:
         if self.strategy not in _SAFE:

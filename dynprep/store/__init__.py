@@ -2,6 +2,6 @@
 
 from dynprep.store.recipe import Recipe
 from dynprep.store.result import Item, ItemWriter, Result
-from dynprep.store.store import Store
+from dynprep.store.store import LOCKS, Store
 
-__all__ = ["Item", "ItemWriter", "Recipe", "Result", "Store"]
+__all__ = ["LOCKS", "Item", "ItemWriter", "Recipe", "Result", "Store"]

@@ -10,6 +10,7 @@ from dynprep.errors import UserError
 from dynprep.store.recipe import Recipe
 from dynprep.store.result import ItemWriter, Result
 
+LOCKS = "locks"  # folder of the store
 ONLY = "all"  # the item of results that have but one
 
 
@@ -54,7 +55,11 @@ class Store:
 
     def lock(self, result: Result) -> FileLock:
         """Whoever holds it may write the result; the system frees it when its holder dies."""
-        return self._lock(f"{result.recipe.stage}-{result.key}")
+        return self.lock_named(result.recipe.stage, result.key)
+
+    def lock_named(self, stage: str, key: str) -> FileLock:
+        """The same by the result's name."""
+        return self._lock(f"{stage}-{key}")
 
     def folder_lock(self, folder: Path) -> FileLock:
         """Whoever holds it may lay out that dataset folder."""
@@ -62,6 +67,6 @@ class Store:
         return self._lock(f"dataset-{digest[:32]}")
 
     def _lock(self, name: str) -> FileLock:
-        folder = self.root / "locks"
+        folder = self.root / LOCKS
         folder.mkdir(exist_ok=True)
         return FileLock(folder / f"{name}.lock")

@@ -9,10 +9,9 @@ from dynprep import __version__
 from dynprep.errors import UserError
 from dynprep.files import link, sweep_temporary, write_json
 from dynprep.pipeline.plan import Plan, ScenePlan
+from dynprep.store.references import PROVENANCE
 from dynprep.view.layout import Layout
 from dynprep.view.manifest import Manifest
-
-PROVENANCE = "dynprep.json"
 
 
 def shown_stages(plan: Plan) -> list[str]:

@@ -28,7 +28,7 @@ def coloured(values: NDArray[np.floating], low: float, high: float) -> Rgb:
 
 
 def _spanned(values: NDArray[np.floating]) -> Rgb:
-    return coloured(values, *(float(v) for v in np.quantile(values, _OUTER)))
+    return coloured(values, *outer(values))
 
 
 def frame(inputs: SceneResults, stem: str) -> Rgb:
@@ -44,6 +44,12 @@ def masks(inputs: SceneResults, stem: str) -> Rgb:
     edges, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, edges, -1, (255, 255, 255), 1)
     return picture
+
+
+def outer(values: NDArray[np.floating]) -> tuple[float, float]:
+    """What a colour map of these values spans."""
+    low, high = np.quantile(values, _OUTER)
+    return float(low), float(high)
 
 
 def _array_of(stage: str, pattern: str = "{stem}.npy") -> Picture:

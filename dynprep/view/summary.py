@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dynprep.config.typed import nearest
+from dynprep.errors import UserError
 from dynprep.pipeline.execute import StageRun
 from dynprep.view.media import SceneMedia
 
@@ -42,6 +44,19 @@ class Summary:
     def flat_consistency(self) -> dict[str, float]:
         """The same of what is said without truth."""
         return _flat(self.consistency)
+
+    def named(self, objective: str | None) -> float | None:
+        """A score by name, its mean over scenes; raises UserError where no scene has it."""
+        if objective is None:
+            return None
+        both = [{**self.scores.get(s, {}), **self.consistency.get(s, {})} for s in self.scenes]
+        values = [found[objective] for found in both if objective in found]
+        if not values:
+            there = sorted({name for found in both for name in found})
+            raise UserError(
+                f"objective={objective}: this run has no such score; {nearest(objective, there)}"
+            )
+        return sum(values) / len(values)
 
     def rows(self) -> list[tuple[str, str, int, int, float, float]]:
         """stage, backend, items made, items found, seconds, items a second."""

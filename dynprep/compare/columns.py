@@ -1,0 +1,111 @@
+"""What differs between runs, and what is worth a column."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dynprep.compare.entries import Entry
+
+# of a metric's last words: which way is better
+_LOWER = {"absrel", "rmse", "rmse_log", "silog", "opw", "mean_px", "residual", "seconds", "GB"}
+_LOWER |= {"wall", "scale_change", "shift_change"}
+_HIGHER = {"delta1", "delta2", "delta3", "J", "F", "delta_avg", "OA", "AJ", "inliers", "sharpness"}
+_HIGHER |= {"on_image", "within_1px", "within_2px", "within_4px"}
+# settings that say where things go or how fast, not what comes out
+_ASIDE = {"dataset_dir", "store_dir", "logger", "compare", "store", "hydra", "experiment"}
+# metrics that come first where there is little room
+_FIRST = ("absrel", "J", "AJ", "delta_avg", "opw", "residual", "mean_px")
+_SETTING_WIDTH = 24  # characters of a value, at most
+
+
+@dataclass(frozen=True)
+class Column:
+    """A name and a value an entry; None where an entry has none. better: 1 high, -1 low, 0 neither."""
+
+    name: str
+    values: list[float | str | None]
+    better: int = 0
+
+    def best(self) -> set[int]:
+        """Rows with the best value; none where all are alike or nothing is better."""
+        numbers = {k: v for k, v in enumerate(self.values) if isinstance(v, int | float)}
+        if not self.better or len(set(numbers.values())) < 2:
+            return set()
+        top = max(v * self.better for v in numbers.values())
+        return {k for k, v in numbers.items() if v * self.better == top}
+
+
+def differing(entries: Sequence[Entry]) -> list[Column]:
+    """Settings in which the entries differ: groups by choice, then options of like choices and
+    those that were given by hand."""
+    columns = []
+    if len({e.scene for e in entries}) > 1:
+        columns.append(Column("scene", [e.scene for e in entries]))
+    choices = [e.record["choices"] for e in entries]
+    options = [_flat(e.record["config"]) for e in entries]
+    groups = sorted({g for c in choices for g in c if "/" not in g and g not in _ASIDE})
+    for group in groups:
+        column = _column(group, [c.get(group) for c in choices])
+        if column is not None:
+            columns.append(column)
+    split = {c.name for c in columns}
+    given = {o.split("=")[0].lstrip("+~") for e in entries for o in e.record["overrides"]}
+    for name in sorted({n for o in options for n in o}):
+        group = name.split(".")[0]
+        if group in _ASIDE or name.endswith("_target_") or name in split:
+            continue
+        if group in split and name not in given:
+            continue  # comes with the choice
+        column = _column(name, [o.get(name) for o in options])
+        if column is not None:
+            columns.append(column)
+    return columns
+
+
+def costs(entries: Sequence[Entry]) -> list[Column]:
+    """Seconds, memory, parameters."""
+    rows = [e.costs() for e in entries]
+    columns = [Column(n, [r[n] for r in rows], direction(n)) for n in rows[0]] if rows else []
+    return [c for c in columns if any(c.values)]
+
+
+def metrics(entries: Sequence[Entry]) -> list[Column]:
+    """Every score that an entry has."""
+    rows = [e.scores() for e in entries]
+    names = list(dict.fromkeys(n for row in rows for n in row))
+    return [Column(n, [row.get(n) for row in rows], direction(n)) for n in names]
+
+
+def first(columns: Sequence[Column]) -> list[Column]:
+    """Those that differ, most telling ones first: each stage's error before its details."""
+    telling = [c for c in columns if len({v for v in c.values if v is not None}) > 1]
+
+    def rank(column: Column) -> int:
+        words = set(column.name.split("/"))
+        return next((k for k, name in enumerate(_FIRST) if name in words), len(_FIRST))
+
+    return sorted(telling, key=rank)
+
+
+def direction(name: str) -> int:
+    """1 where more is better, -1 where less is, 0 where neither."""
+    words = set(name.split("/"))
+    return -1 if words & _LOWER else int(bool(words & _HIGHER))
+
+
+def _column(name: str, values: list[Any]) -> Column | None:
+    told = ["" if v is None else str(v) for v in values]
+    if len(set(told)) < 2:
+        return None
+    short = [v if len(v) <= _SETTING_WIDTH else f"…{v[1 - _SETTING_WIDTH :]}" for v in told]
+    return Column(name, list(short))
+
+
+def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in node.items():
+        if isinstance(value, dict):
+            found |= _flat(value, f"{above}{key}.")
+        else:
+            found[f"{above}{key}"] = value
+    return found

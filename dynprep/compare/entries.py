@@ -1,0 +1,96 @@
+"""The rows of a comparison: each run's scenes, read from records and the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynprep.errors import UserError
+from dynprep.record import read_record
+from dynprep.run_file import DONE, RUN_FILE
+from dynprep.stages.inputs import Frames, SceneResults
+from dynprep.store import Store
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One scene of one run. name: the run's, short; record: all of its ``run.json``."""
+
+    name: str
+    folder: Path
+    scene: str
+    record: Mapping[str, Any]
+
+    @property
+    def results(self) -> Mapping[str, Mapping[str, Any]]:
+        """By stage: key, cost, hash of the files."""
+        return self.record["scenes"][self.scene]["results"]
+
+    def shown(self) -> list[str]:
+        """Stages that were asked for."""
+        return [name for name, result in self.results.items() if result["wanted"]]
+
+    def scores(self) -> dict[str, float]:
+        """Against the truth and without it, by name."""
+        kinds = (self.record["scores"], self.record["consistency"])
+        return {k: v for kind in kinds for k, v in kind.get(self.scene, {}).items()}
+
+    def costs(self) -> dict[str, float]:
+        """``seconds``: of making every result, whenever it was made; ``wall``: this run's own;
+        ``GB``: most memory of a stage, of the GPU where one was used; ``parameters``: of all
+        networks, in millions."""
+        made = self.results.values()
+        memory = [r["device_memory"] or r["memory"] for r in made]
+        config = self.record["config"]
+        sizes = [
+            node.get("parameters")
+            for stage, node in config.items()
+            if isinstance(node, dict) and stage in self.results
+        ]
+        return {
+            "seconds": sum(r["seconds"] or 0.0 for r in made),
+            "wall": self.record["seconds"],
+            "GB": max((m for m in memory if m), default=0) / 1e9,
+            "parameters": sum(s for s in sizes if isinstance(s, int | float)),
+        }
+
+    def read(self) -> SceneResults:
+        """Its results in the store. Raises UserError for what was removed from there."""
+        store = Store(Path(self.record["store"]))
+        results = {s: store.opened(s, r["key"]) for s, r in self.results.items()}
+        return SceneResults(self.scene, Frames.of(results["images"]), results)
+
+
+def find_entries(folders: Sequence[Path]) -> tuple[list[Entry], dict[str, str]]:
+    """Entries of runs, or of all runs of a sweep's folder, and by name the runs that are not done,
+    with the reason. Raises UserError where a folder holds no run."""
+    runs: list[Path] = []
+    for folder in folders:
+        inside = sorted(folder.glob(f"*/{RUN_FILE}"), key=lambda p: (len(p.parent.name), p))
+        if (folder / RUN_FILE).is_file():
+            runs.append(folder)
+        elif inside:
+            runs += [path.parent for path in inside]
+        else:
+            raise UserError(
+                f"{folder}: holds no run; name folders of runs or sweeps, such as "
+                "outputs/sweeps/DATE/TIME"
+            )
+    records = {run: read_record(run) for run in dict.fromkeys(runs)}
+    names = _names(list(records))
+    entries, undone = [], {}
+    for run, record in records.items():
+        if record["status"] == DONE:
+            entries += [Entry(names[run], run, scene, record) for scene in record["scenes"]]
+        else:
+            undone[names[run]] = record["failure"] or record["status"]
+    return entries, undone
+
+
+def _names(runs: list[Path]) -> dict[Path, str]:
+    """The shortest ends of paths that tell runs apart."""
+    for parts in range(1, max((len(r.absolute().parts) for r in runs), default=1) + 1):
+        names = {run: "/".join(run.absolute().parts[-parts:]) for run in runs}
+        if len(set(names.values())) == len(runs):
+            return names
+    return {run: str(run) for run in runs}

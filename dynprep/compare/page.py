@@ -1,0 +1,222 @@
+"""comparison.html: runs on one page that needs nothing else."""
+
+import base64
+import io
+import json
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+from markupsafe import Markup
+from PIL import Image
+
+from dynprep import __version__
+from dynprep.compare.agreement import StageAgreement, agreements, common_stems, distinct, store_of
+from dynprep.compare.columns import Column, first
+from dynprep.compare.entries import Entry
+from dynprep.compare.plots import curves
+from dynprep.compare.table import shown
+from dynprep.config.build import CompareOptions
+from dynprep.files import write_bytes
+from dynprep.stages.alignment import REPORT
+from dynprep.stages.flow import queries_of
+from dynprep.stages.inputs import SceneResults
+from dynprep.store import ItemWriter, Recipe, Store
+from dynprep.view.pictures import PICTURES, coloured, outer
+
+_TEMPLATE = "comparison.html.j2"
+_VERSION = 1  # raise it when the same results are drawn in another way
+_METRIC = ("metric_depth", "alignment")  # whose numbers have a unit
+_QUALITY = 80  # of JPEG pictures
+_EXTREMES = 4  # frames named as those of least and most agreement
+
+
+def write_page(
+    path: Path,
+    entries: Sequence[Entry],
+    undone: Mapping[str, str],
+    settings: Sequence[Column],
+    numbers: Sequence[Column],
+    options: CompareOptions,
+) -> None:
+    """Write the page to ``path``."""
+    scenes = []
+    for scene in dict.fromkeys(e.scene for e in entries):
+        scenes.append(_scene(scene, [e for e in entries if e.scene == scene], options))
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(default_for_string=True, default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["shown"] = shown
+    telling = first(numbers)
+    page = environment.get_template(_TEMPLATE).render(
+        entries=entries,
+        undone=undone,
+        settings=settings,
+        numbers=telling,
+        same=[c for c in numbers if c not in telling],
+        scenes=scenes,
+        version=__version__,
+        made=time.strftime("%Y-%m-%d %H:%M"),
+    )
+    write_bytes(path, page.encode())
+
+
+def _scene(name: str, entries: list[Entry], options: CompareOptions) -> dict[str, Any]:
+    read = {e.name: e.read() for e in entries}
+    stems = common_stems(read, options.frames)
+    store = store_of(entries)
+    found = agreements(entries, read, stems, store)
+    return {
+        "name": name,
+        "viewer": Markup(_json(_viewer(entries, read, stems, store, options.width))),
+        "agreements": [_told(a) for a in found],
+        "plots": [Markup(svg) for svg in _plots(entries, read, stems, found)],
+    }
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":")).replace("</", "<\\/")
+
+
+def _told(a: StageAgreement) -> dict[str, Any]:
+    least, most = a.extremes(_EXTREMES)
+    return {
+        "stage": a.stage,
+        "measure": a.measure,
+        "labels": ["run " + ", ".join(names) for names in a.runs],
+        "matrix": a.matrix,
+        "least": least,
+        "most": most,
+    }
+
+
+def _viewer(
+    entries: list[Entry],
+    read: Mapping[str, SceneResults],
+    stems: list[str],
+    store: Store,
+    width: int,
+) -> dict[str, Any]:
+    """Stems, and for each stage its title and panels: label and a picture a stem, or null."""
+    stages = {}
+    for stage, (title, _) in PICTURES.items():
+        panels = []
+        span = _span(list(read.values()), stage) if stage in _METRIC else None
+        for same in distinct(entries, stage).values():
+            if stage != "images" and not any(stage in e.shown() for e in same):
+                continue
+            choice = str(same[0].record["choices"].get(stage, stage))
+            runs = ", ".join(e.name for e in same)
+            label = "frames" if stage == "images" else f"{choice} · run {runs}"
+            pictures = _pictures(read[same[0].name], stage, stems, store, width, span)
+            panels.append({"label": label, "pictures": pictures})
+        if panels:
+            stages[stage] = {"title": title, "panels": panels}
+    return {"stems": stems, "stages": stages}
+
+
+def _span(scenes: list[SceneResults], stage: str) -> tuple[float, float] | None:
+    """The colours' range that all results share, from their middle frames: with one of its own
+    each, a wrong scale would not show. 1/m."""
+    have = [s for s in scenes if stage in s.results]
+    if not have:
+        return None
+    middles = [(s, s.frames.stems[len(s.frames) // 2]) for s in have]
+    spans = np.array([outer(s[stage].array(f"{stem}.npy")) for s, stem in middles])
+    low, high = np.median(spans, axis=0)
+    return float(f"{low:.3g}"), float(f"{high:.3g}")
+
+
+def _pictures(
+    scene: SceneResults,
+    stage: str,
+    stems: list[str],
+    store: Store,
+    width: int,
+    span: tuple[float, float] | None,
+) -> list[str | None]:
+    """data: addresses; None for frames without a picture."""
+    drawable = set(stems)
+    if stage == "flow":
+        if "npy" not in scene["flow"].recipe.options["formats"]:
+            return [None] * len(stems)
+        queries = queries_of(scene["flow"], scene.frames)
+        drawable &= {scene.frames.stems[q] for q in queries}
+    wanted = [stem for stem in stems if stem in drawable]
+    recipe = Recipe(
+        "media",
+        _VERSION,
+        f"small {stage}",
+        {"frames": wanted, "width": width, "span": span},
+        None,
+        {stage: scene[stage].key, "images": scene["images"].key},
+    )
+    kept = store.kept(recipe, partial(_draw, scene, stage, wanted, width, span))
+    return [
+        f"data:image/jpeg;base64,{base64.b64encode(kept.file(f'{s}.jpg').read_bytes()).decode()}"
+        if s in drawable
+        else None
+        for s in stems
+    ]
+
+
+def _draw(
+    scene: SceneResults,
+    stage: str,
+    stems: list[str],
+    width: int,
+    span: tuple[float, float] | None,
+    writer: ItemWriter,
+) -> None:
+    for stem in stems:
+        if span is None:
+            picture = PICTURES[stage][1](scene, stem)
+        else:
+            picture = coloured(scene[stage].array(f"{stem}.npy"), *span)
+        height = max(1, round(picture.shape[0] * width / picture.shape[1]))
+        if width < picture.shape[1]:
+            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+        buffer = io.BytesIO()
+        Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY)
+        writer.data(f"{stem}.jpg", buffer.getvalue())
+
+
+def _plots(
+    entries: list[Entry],
+    read: Mapping[str, SceneResults],
+    stems: list[str],
+    found: list[StageAgreement],
+) -> list[str]:
+    plots = []
+    fits = {e.name: read[e.name]["alignment_fit"].json(REPORT) for e in _fitted(entries)}
+    if fits:
+        charts = {
+            f"alignment: {title}": {
+                f"run {name}": [report["frames"][stem][key] for stem in stems]
+                for name, report in fits.items()
+            }
+            for key, title in (
+                ("scale", "scale"),
+                ("shift", "shift (1/m)"),
+                ("residual", "residual (1/m)"),
+            )
+        }
+        plots.append(curves(charts, stems))
+    if found:
+        lines = {a.stage: {a.stage: [a.frames[s] for s in stems]} for a in found}
+        charts = {f"agreement: {stage}": line for stage, line in lines.items()}
+        plots.append(curves(charts, stems))
+    return plots
+
+
+def _fitted(entries: list[Entry]) -> list[Entry]:
+    """One entry for each different alignment."""
+    return [same[0] for same in distinct(entries, "alignment_fit").values()]

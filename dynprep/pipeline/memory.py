@@ -1,0 +1,36 @@
+"""Most memory in use between two moments."""
+
+import sys
+from pathlib import Path
+
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_RESET = "5"  # proc(5): forget the most that was resident
+
+
+def forget_peak() -> None:
+    """Start anew: what was used before does not count. Where the system cannot, it does."""
+    if _CLEAR.exists():
+        try:
+            _CLEAR.write_text(_RESET)
+        except OSError:  # a container may forbid it; the peak is then that of the whole process
+            return
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        torch.cuda.reset_peak_memory_stats()
+
+
+def peak() -> int | None:
+    """Bytes resident in this process at most since ``forget_peak``; None where nobody counts."""
+    if not _STATUS.exists():
+        return None
+    for line in _STATUS.read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None
+
+
+def device_peak() -> int | None:
+    """Bytes of the GPU's memory at most since ``forget_peak``; None where none was used."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_initialized():
+        return None
+    return int(torch.cuda.max_memory_allocated())

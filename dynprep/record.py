@@ -1,0 +1,163 @@
+"""A run's record, run.json: all that is needed to repeat it, compare it, and know what it was."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from dynprep.errors import UserError
+from dynprep.files import write_json
+from dynprep.pipeline.plan import Plan, ScenePlan
+from dynprep.run_file import DONE, FAILED, RUN_FILE, RUNNING
+from dynprep.store import Result
+
+_FORMAT = 1
+_ROOT = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a run was asked for: overrides; in a multirun its folder and the job's number, and
+    whether other jobs run beside it."""
+
+    overrides: tuple[str, ...] = ()
+    sweep: Path | None = None
+    number: int | None = None
+    beside_others: bool = False
+
+    @property
+    def group(self) -> str | None:
+        """The multirun's name: its folder's last two parts."""
+        return None if self.sweep is None else os.sep.join(self.sweep.parts[-2:])
+
+
+class Record:
+    """Writes ``run.json`` of a run: when it starts, and when it ends, however it ends."""
+
+    def __init__(
+        self, folder: Path, config: Mapping[str, Any], choices: Mapping[str, str], job: Job
+    ) -> None:
+        self.path = folder / RUN_FILE
+        self.started = time.time()
+        self.held: object = None  # what is the run's own until it ends: a GPU's lock
+        self.values: dict[str, Any] = {
+            "format": _FORMAT,
+            "status": RUNNING,
+            "failure": None,
+            "job": job.number,
+            "sweep": str(job.sweep.absolute()) if job.sweep else None,
+            "process": os.getpid(),
+            "started": self.started,
+            "seconds": None,
+            "overrides": list(job.overrides),
+            "choices": dict(choices),
+            "config": dict(config),
+            "environment": environment(),
+        }
+        write_json(self.path, self.values)
+
+    def end(self, failure: str | None, **values: Any) -> None:
+        """Note how it ended."""
+        status = FAILED if failure else DONE
+        seconds = time.time() - self.started
+        self.values.update(status=status, failure=failure, seconds=seconds, **values)
+        write_json(self.path, self.values)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """The record of the run in ``folder``. Raises UserError where there is none."""
+    path = folder / RUN_FILE if folder.is_dir() else folder
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path}: no record of a run ({error}); name a run's folder, such as "
+            "outputs/runs/DATE/TIME"
+        ) from None
+    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+        raise UserError(f"{path}: not a record that this version can read")
+    return found
+
+
+def environment() -> dict[str, Any]:
+    """Packages with versions, hardware, and the commit of this code."""
+    packages = {d.name: d.version for d in distributions() if d.name}
+    return {
+        "python": platform.python_version(),
+        "packages": dict(sorted(packages.items())),
+        "hardware": _hardware(),
+        "code": _code(),
+    }
+
+
+def _hardware() -> dict[str, Any]:
+    cpu = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
+        cpu = names[0].partition(":")[2].strip() if names else cpu
+    gpus: list[str] = []
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
+        gpus = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
+    return {
+        "system": platform.platform(),
+        "machine": platform.node(),
+        "cpu": cpu,
+        "cores": os.cpu_count(),
+        "gpus": gpus,
+    }
+
+
+def _code() -> dict[str, Any]:
+    """Commit of the checkout, and whether files of it were changed; None outside of git."""
+    git = ["git", "-C", str(_ROOT)]
+    try:
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, check=True)
+        state = subprocess.run(
+            [*git, "status", "--porcelain", "--untracked-files=no"], capture_output=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return {"commit": None, "changed": None}
+    return {"commit": commit.stdout.decode().strip(), "changed": bool(state.stdout.strip())}
+
+
+def described(plan: Plan) -> dict[str, Any]:
+    """Scenes with their sources, and each whole result: what made it, what it cost, what came out."""
+    return {scene.name: _scene(plan, scene) for scene in plan.scenes}
+
+
+def _scene(plan: Plan, scene: ScenePlan) -> dict[str, Any]:
+    whole = [name for name in scene.results if plan.complete(name, scene)]
+    return {
+        "source": {"path": scene.source.describe(), **scene.source.identity()},
+        "truth": str(scene.source.truth) if scene.source.truth else None,
+        "results": {name: _result(scene.results[name], name in plan.wanted) for name in whole},
+    }
+
+
+def _result(result: Result, wanted: bool) -> dict[str, Any]:
+    seal = result.seal() or {}
+    files = sorted(f for item in result.items().values() for f in item.files.items())
+    lines = "".join(f"{name} {digest}\n" for name, (_, digest) in files)
+    return {
+        "key": result.key,
+        "backend": result.recipe.backend,
+        "wanted": wanted,
+        "weights": result.recipe.weights,
+        "inputs": result.recipe.inputs,
+        "seconds": seal.get("seconds"),
+        "memory": seal.get("memory"),
+        "device_memory": seal.get("device_memory"),
+        "device": seal.get("device"),
+        "files": len(files),
+        "bytes": sum(size for _, (size, _) in files),
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+    }

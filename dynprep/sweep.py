@@ -1,0 +1,109 @@
+"""A multirun from above: follows its jobs, whoever launched them, and sums them up when all ended."""
+
+import json
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from dynprep.run_file import FAILED, RUN_FILE, RUNNING
+
+_MARK = ".dynprep-sweep"  # its time tells this sweep's records from those of one before
+_LOOK_EVERY = 1.0  # seconds
+_IN_PROCESS = "BasicLauncher"
+
+
+def in_process(launcher: str) -> bool:
+    """Whether a launcher runs jobs in the program's own process, one after the other."""
+    return launcher.endswith(_IN_PROCESS)
+
+
+@dataclass
+class Sweep:
+    """Of this process's multirun: its folder, which jobs were told as failed."""
+
+    folder: Path
+    beside: bool
+    told: set[str] = field(default_factory=set)
+    ended: threading.Event = field(default_factory=threading.Event)
+    watcher: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Remember when it began; follow jobs that run elsewhere."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / _MARK).touch()
+        if self.beside:
+            self.watcher = threading.Thread(target=self._watch, daemon=True)
+            self.watcher.start()
+
+    def end(self) -> None:
+        """Stop following."""
+        self.ended.set()
+        if self.watcher is not None:
+            self.watcher.join()
+
+    def records(self) -> dict[str, Mapping[str, Any]]:
+        """Records of this sweep's jobs by folder name, in order; one that still says that it is
+        running belongs to a job that was killed, once all have ended."""
+        began = (self.folder / _MARK).stat().st_mtime_ns
+        found = {}
+        for path in self.folder.glob(f"*/{RUN_FILE}"):
+            try:
+                if path.stat().st_mtime_ns >= began:
+                    found[path.parent.name] = json.loads(path.read_text())
+            except (OSError, ValueError):  # gone, or on a file system that shows halves
+                continue
+        return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))
+
+    def _watch(self) -> None:
+        while not self.ended.wait(_LOOK_EVERY):
+            self.tell()
+
+    def tell(self) -> None:
+        """Name jobs that failed since the last time."""
+        for name, record in self.records().items():
+            if record["status"] == FAILED and name not in self.told:
+                self.told.add(name)
+                tell_failed(name, str(record["failure"]))
+
+
+def tell_failed(job: object, failure: str) -> None:
+    """One line on standard error."""
+    print(f"dynprep: job {job} failed: {' '.join(failure.split())}", file=sys.stderr, flush=True)
+
+
+def unfinished(records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """By job: why it is not done."""
+    why = {}
+    for name, record in records.items():
+        if record["status"] == FAILED:
+            why[name] = " ".join(str(record["failure"]).split())
+        elif record["status"] == RUNNING:
+            why[name] = "ended without a word; was it killed, or out of memory?"
+    return why
+
+
+_current: list[Sweep] = []
+
+
+def current() -> Sweep | None:
+    """The multirun that this process started, if it did."""
+    return _current[-1] if _current else None
+
+
+class Announce(Callback):  # type: ignore[misc]
+    """Hydra tells it, in the process that launches jobs, where the multirun lies.
+
+    How a multirun ends is not told when a job failed, so the command line asks ``current`` itself.
+    """
+
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        launcher = str(config.hydra.launcher._target_)
+        sweep = Sweep(Path(str(config.hydra.sweep.dir)).absolute(), not in_process(launcher))
+        _current.append(sweep)
+        sweep.begin()
