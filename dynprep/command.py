@@ -24,6 +24,13 @@ from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 
 _UNKNOWN = re.compile(r"not in struct|Could not override|No match in the defaults", re.IGNORECASE)
 _HELP_WIDTH = 98
+_EXTRAS = {  # choices that come with a package which is not installed by default
+    "hydra/launcher/submitit_local": "hydra-submitit-launcher",
+    "hydra/launcher/submitit_slurm": "hydra-submitit-launcher",
+    "hydra/launcher/ray": "hydra-ray-launcher",
+    "hydra/sweeper/optuna": "hydra-optuna-sweeper",
+    "hydra/sweeper/sampler/tpe": "hydra-optuna-sweeper",
+}
 STOPPED = 130  # the exit status of a program that was interrupted
 CONF = str(Path(__file__).resolve().parents[1] / "conf")
 
@@ -139,6 +146,10 @@ def swept(arguments: list[str]) -> list[str]:
     """
     if not {"-m", "--multirun"} & set(arguments):
         return arguments
+    # jobs of some launchers are programs of their own, and must find this one
+    ours = str(Path(CONF).parent)
+    path = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != ours]
+    os.environ["PYTHONPATH"] = os.pathsep.join([ours, *path])
     groups = {a.split("=")[0] for a in arguments if "," in a.partition("=")[2]}
     for argument in arguments:  # Hydra would find out at that job, after others have run
         group, _, values = argument.partition("=")
@@ -183,6 +194,8 @@ def _missing(error: MissingConfigException) -> str:
     name = str(error.missing_cfg_file or "")
     group, _, option = name.rpartition("/")
     known = [str(o) for o in error.options or []]
+    if (package := _EXTRAS.get(name)) is not None:
+        return f"{group}={option}: needs a package: pip install {package}"
     if not known:
         return str(error)
     close = difflib.get_close_matches(option, known, n=3, cutoff=0.5)

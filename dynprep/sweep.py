@@ -65,11 +65,15 @@ class Sweep:
             self.tell()
 
     def tell(self) -> None:
-        """Name jobs that failed since the last time."""
+        """Name jobs that ended since the last time."""
         for name, record in self.records().items():
-            if record["status"] == FAILED and name not in self.told:
-                self.told.add(name)
+            if record["status"] == RUNNING or name in self.told:
+                continue
+            self.told.add(name)
+            if record["status"] == FAILED:
                 tell_failed(name, str(record["failure"]))
+            else:
+                print(f"job {name} done, {record['seconds']:.1f} s", file=sys.stderr, flush=True)
 
 
 def tell_failed(job: object, failure: str) -> None:

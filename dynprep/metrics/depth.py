@@ -136,6 +136,8 @@ class Protocol:
             if self.scope == "image" and self.fit != "none" and len(true):
                 fit = self._fitted([(values, true)])
             errors.update(self._depth(values, fit), true)
+        if not errors.update_called:
+            return {}
         return {f"{k}/{self.name}": float(v) for k, v in errors.compute().items()}
 
     def _fitted(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:

@@ -10,6 +10,7 @@ from dynprep.metrics.depth import Pairs, Protocol
 from dynprep.metrics.masks import MaskScores
 from dynprep.metrics.tracks import TapVid
 from dynprep.scene.truth import Truth
+from dynprep.scores.values import values
 from dynprep.stages.flow import OCCLUSION, queries_of, read_tracks, targets_of
 from dynprep.stages.inputs import SceneResults
 from dynprep.stages.masks import read_mask
@@ -52,7 +53,7 @@ def masks(inputs: SceneResults, stage: str, truth: Truth) -> Scores:
             size = true.shape[::-1]
             mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
         total.update(mask, true)
-    return {f"{stage}/{k}": float(v) for k, v in total.compute().items()}
+    return {f"{stage}/{k}": float(v) for k, v in values(total).items()}
 
 
 def tracks(inputs: SceneResults, stage: str, truth: Truth) -> Scores:
@@ -71,17 +72,14 @@ def tracks(inputs: SceneResults, stage: str, truth: Truth) -> Scores:
             known = truth.tracks(frames.table[query].index, target.index, points, size)
             if target.stem == stem or not len(points) or known is None:
                 continue
-            found = read_tracks(flow, stem, target.stem)
             there, seen, judged = known
-            ours, said = found[judged, :2], found[judged, OCCLUSION] < _SEEN
+            ours = torch.from_numpy(read_tracks(flow, stem, target.stem)[judged])
             true = torch.from_numpy(there[judged]), torch.from_numpy(seen[judged])
-            total.update(torch.from_numpy(ours), torch.from_numpy(said), *true, size)
-    if not total.points:
-        return {}
-    values = {k: float(v) for k, v in total.compute().items()}
+            total.update(ours[:, :2], ours[:, OCCLUSION] < _SEEN, *true, size)
+    found = values(total)
     if not truth.knows_hiding:  # a flow without occlusion says nothing of visibility
-        values = {"delta_avg": values["delta_avg"]}
-    return {f"{stage}/{k}": v for k, v in values.items()}
+        found = {k: v for k, v in found.items() if k == "delta_avg"}
+    return {f"{stage}/{k}": v for k, v in found.items()}
 
 
 def _pairs(inputs: SceneResults, truth: Truth, stage: str, static: bool) -> Pairs:

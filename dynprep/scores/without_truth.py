@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 
 from dynprep.metrics.consistency import EdgeSharpness, WarpConsistency, likeness
 from dynprep.metrics.tracks import CycleConsistency
+from dynprep.scores.values import values
 from dynprep.stages.alignment import REPORT
 from dynprep.stages.flow import OCCLUSION, queries_of, read_tracks, targets_of
 from dynprep.stages.inputs import Frames, SceneResults
@@ -34,8 +35,8 @@ def cycles(inputs: SceneResults, stage: str) -> Scores:
     for query in queries:
         if query + 1 in targets_of(flow, query, frames) and query + 1 in queries:
             following.update(*_cycle(inputs, stage, query, query + 1))
-    found = {f"{stage}/cycle/{k}": v for k, v in _plain(total).items()}
-    return found | {f"{stage}/cycle_next/{k}": v for k, v in _plain(following).items()}
+    found = {f"{stage}/cycle/{k}": v for k, v in values(total).items()}
+    return found | {f"{stage}/cycle_next/{k}": v for k, v in values(following).items()}
 
 
 def steadiness(inputs: SceneResults, stage: str) -> Scores:
@@ -58,7 +59,7 @@ def steadiness(inputs: SceneResults, stage: str) -> Scores:
         a = torch.from_numpy(sample(_map(inputs, stage, here), start))
         b = torch.from_numpy(sample(_map(inputs, stage, there), moved[:, :2]))
         total.update(a, b, torch.from_numpy(weight), span)
-    return {f"{stage}/opw/range": float(v) for v in total.compute().values()}
+    return {f"{stage}/opw/range": float(v) for v in values(total).values()}
 
 
 def edges(inputs: SceneResults, stage: str) -> Scores:
@@ -66,7 +67,7 @@ def edges(inputs: SceneResults, stage: str) -> Scores:
     total = EdgeSharpness()
     for stem in inputs.frames.stems:
         total.update(_map(inputs, stage, stem), inputs.rgb(stem))
-    return {f"{stage}/edges/{k}": float(v) for k, v in total.compute().items()}
+    return {f"{stage}/edges/{k}": float(v) for k, v in values(total).items()}
 
 
 def fits(inputs: SceneResults, stage: str) -> Scores:
@@ -120,7 +121,3 @@ def _between(
     read = sample(moved.reshape(rows, columns, 4), np.stack([x, y], 1))
     read[:, :2] += at
     return read
-
-
-def _plain(metric: CycleConsistency) -> Scores:
-    return {k: float(v) for k, v in metric.compute().items()}

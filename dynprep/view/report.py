@@ -11,7 +11,7 @@ from dynprep import __version__
 from dynprep.files import write_bytes
 from dynprep.view.curves import alignment_svg
 from dynprep.view.pictures import PICTURES
-from dynprep.view.summary import Summary
+from dynprep.view.summary import Summary, told_first
 
 _TEMPLATE = "report.html.j2"
 
@@ -44,8 +44,8 @@ def write_report(summary: Summary) -> Path:
                 "recording": media.recording,
                 "alignment": alignment_svg(report) if report else None,
                 "how": f"{report['method']}, per {report['per']}" if report else "",
-                "scores": summary.scores.get(media.scene, {}),
-                "consistency": summary.consistency.get(media.scene, {}),
+                "scores": told_first(summary.scores.get(media.scene, {})),
+                "consistency": told_first(summary.consistency.get(media.scene, {})),
             }
         )
     environment = Environment(

@@ -1,5 +1,6 @@
 """What a run's loggers and its page show, gathered once."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,24 @@ from dynprep.config.typed import nearest
 from dynprep.errors import UserError
 from dynprep.pipeline.execute import StageRun
 from dynprep.view.media import SceneMedia
+
+# metrics that stand behind others of the same thing
+_DETAILS = {
+    "rmse_log",
+    "silog",
+    "rmse",
+    "delta2",
+    "delta3",
+    "within_1px",
+    "within_2px",
+    "within_4px",
+}
+
+
+def told_first(values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
+    """Scores that a person looks at first, and the others."""
+    behind = {k: v for k, v in values.items() if _DETAILS & set(k.split("/"))}
+    return {k: v for k, v in values.items() if k not in behind}, behind
 
 
 @dataclass

@@ -22,20 +22,9 @@ from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
 from dynprep.pipeline.watch import Advance
-from dynprep.view.summary import Summary
+from dynprep.view.summary import Summary, told_first
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
-# metrics that are in the run's files and tables, but not in the terminal
-_DETAILS = {
-    "rmse_log",
-    "silog",
-    "rmse",
-    "delta2",
-    "delta3",
-    "within_1px",
-    "within_2px",
-    "within_4px",
-}
 _GAP = (0, 1, 0, 0)  # beside columns: backends have long names
 
 
@@ -160,7 +149,7 @@ class Terminal:
             self.say(f"report   {report}")
 
     def _numbers(self, values: dict[str, float]) -> None:
-        shown = {k: v for k, v in values.items() if not _DETAILS & set(k.split("/"))}
+        shown, _ = told_first(values)
         wide = max(map(len, shown), default=0)
         for name, value in shown.items():
             self.say(f" {name:<{wide}}  {value:.4g}")

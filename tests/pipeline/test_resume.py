@@ -18,8 +18,9 @@ STAGES = (
 
 
 def keys(store: Path) -> dict[str, list[str]]:
+    aside = ("locks", "references", "scores", "media")
     return {
-        d.name: sorted(k.name for k in d.iterdir()) for d in store.iterdir() if d.name != "locks"
+        d.name: sorted(k.name for k in d.iterdir()) for d in store.iterdir() if d.name not in aside
     }
 
 
