@@ -101,7 +101,6 @@ def run_stage(
     """
     stage = plan.stages[name]
     run = StageRun(name, type(stage).__name__)
-    started = time.perf_counter()
     forget_peak()
     with plain_errors("store_dir", plan.store.root), ExitStack() as held:
         tasks: list[Task] = []
@@ -132,12 +131,13 @@ def run_stage(
         if tasks:
             from dynprep.pipeline.predict import predict  # seconds: only where there is work
 
+            started = time.perf_counter()  # neither imports nor waiting for others
             with watch(name, len(tasks)) as advance:
                 predict(stage, tasks, options, batch_size, advance)
+            run.seconds = time.perf_counter() - started
             where = options.resolve(len(tasks), stage.uses_device)
             run.device = f"{where['devices']} {where['accelerator']}"
         run.made = len(tasks)
-        run.seconds = time.perf_counter() - started
         for scene in open_scenes:
             terms = stage.terms()
             facts = {

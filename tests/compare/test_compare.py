@@ -1,0 +1,98 @@
+"""Comparisons of runs made at any time, their page, and repeating a run."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from dynprep.compare.__main__ import main
+from dynprep.reproduce import reproduce
+from tests.conftest import SMALL, RunHere
+
+
+@pytest.fixture
+def compared(run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page of two runs."""
+    a = run_here(*SMALL, name="a")
+    b = run_here(*SMALL, "alignment=huber", "flow.rate=16", name="b")
+    out = tmp_path / "out"
+    arguments = [str(a), str(b), "compare.frames=3", "compare.width=64", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", ["compare", *arguments])
+    assert main() == 0
+    return out / "comparison.html"
+
+
+def test_page_shows_every_result_at_every_frame(compared: Path) -> None:
+    page = compared.read_text()
+    (data,) = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
+    viewer = json.loads(data)
+    assert viewer["stems"] == ["00000", "00004", "00007"]
+    panels = {name: len(stage["panels"]) for name, stage in viewer["stages"].items()}
+    assert panels == {
+        "images": 1, "masks": 1, "metric_depth": 1, "depth": 1, "alignment": 2, "prior": 2, "flow": 2
+    }  # fmt: skip
+    for stage in viewer["stages"].values():
+        for panel in stage["panels"]:
+            assert all(p.startswith("data:image/jpeg;base64,") for p in panel["pictures"])
+    assert "Agreement: alignment" in page and "flow.rate" in page
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)  # needs nothing else
+
+
+def test_page_works_in_a_browser(compared: Path, tmp_path: Path) -> None:
+    browser = shutil.which("chromium") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("Chromium is not installed")
+    flags = "headless no-sandbox disable-gpu disable-quic no-first-run window-size=1280,1600"
+    flags += " disable-background-networking disable-component-update disable-sync"
+    dom = subprocess.run(
+        [browser, *(f"--{f}" for f in flags.split()), f"--user-data-dir={tmp_path / 'profile'}",
+         "--dump-dom", f"file://{compared}"],
+        check=True, capture_output=True, text=True, timeout=120,
+    ).stdout  # fmt: skip
+    shown = re.findall(r'<img alt="([^"]+)" src="data:image/jpeg', dom)
+    if not shown:  # attributes in another order
+        shown = re.findall(r"<figcaption>([^<]+)</figcaption>", dom)
+    assert shown[0] == "frames" and len(shown) == 3
+    assert "frame 00000" in dom
+
+
+def test_what_cannot_be_compared_is_said_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for arguments, said in (
+        ([str(tmp_path)], f"dynprep: {tmp_path}: holds no run"),
+        ([str(tmp_path), "compare.frmes=3"], "dynprep: compare.frmes: no such option"),
+        ([str(tmp_path), "compare.frames=x"], "dynprep: compare.frames=x: a whole number is meant"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["compare", *arguments])
+        assert main() == 1
+        told = capsys.readouterr().err
+        assert told.startswith(said) and told.count("\n") == 1
+
+
+def test_a_run_repeats_to_the_byte(
+    run_here: RunHere,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = run_here(*SMALL, "batch_size=4", name="a")
+    monkeypatch.chdir(tmp_path)
+    assert reproduce(folder, []) == 0
+    told = capsys.readouterr().out
+    assert told.count(" same\n") >= 10 and told.endswith("the same bytes\n")
+    record = json.loads((folder / "run.json").read_text())
+    assert record["environment"]["code"]["commit"]
+    # had it been made by another version, with other bytes
+    record["environment"]["packages"]["numpy"] = "1.0"
+    record["scenes"]["demo"]["results"]["depth"]["sha256"] = "0" * 64
+    (folder / "run.json").write_text(json.dumps(record))
+    shutil.rmtree(tmp_path / "outputs" / "reproductions")
+    assert reproduce(folder, []) == 1
+    told = capsys.readouterr().out
+    assert "demo/depth              differs\n" in told and "package numpy: 1.0 then" in told
+    assert told.endswith("NOT the same bytes\n")

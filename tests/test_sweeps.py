@@ -1,0 +1,195 @@
+"""Multiruns through the real command line: shared work, failures, launchers, kills, searches."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import PROVENANCE, SMALL, command, tree
+
+QUICK = [*SMALL, "logger=csv", "compare.width=64", "hydra.sweep.dir=sweep"]
+ALIGNMENTS = "alignment=median,huber"
+
+
+def cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        command(*arguments),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=400,
+        stdin=subprocess.DEVNULL,
+        check=False,
+    )
+
+
+def records(folder: Path) -> dict[str, dict]:
+    return {p.parent.name: json.loads(p.read_text()) for p in sorted(folder.glob("*/run.json"))}
+
+
+def made(folder: Path) -> Counter[str]:
+    """Items made by stage, in all jobs together."""
+    total: Counter[str] = Counter()
+    for record in records(folder).values():
+        for stage in record.get("stages", []):
+            total[stage["name"]] += stage["made"]
+    return total
+
+
+def stamps(store: Path) -> dict[str, int]:
+    return {str(p): p.stat().st_mtime_ns for p in store.rglob("*") if p.name == "result.json"}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
+    """A sweep of four jobs, of which two cannot work."""
+    folder = tmp_path_factory.mktemp("swept")
+    wrong = ["alignment.inlier_share=0.1,-1", "logger=wandb", "logger.samples=1"]
+    done = cli(folder, "-m", *QUICK, ALIGNMENTS, *wrong)
+    return folder, done
+
+
+def test_failed_jobs_are_named_and_the_others_go_on(
+    swept: tuple[Path, subprocess.CompletedProcess],
+) -> None:
+    folder, done = swept
+    assert done.returncode == 1
+    status = {job: r["status"] for job, r in records(folder / "sweep").items()}
+    assert status == {"0": "done", "1": "failed", "2": "done", "3": "failed"}
+    lines = done.stderr.splitlines()
+    at_once = [k for k, line in enumerate(lines) if line.startswith("dynprep: job 1 failed: ")]
+    last = [k for k, line in enumerate(lines) if line.startswith("dynprep: job 1 of 4 is not done")]
+    assert len(at_once) == len(last) == 1
+    assert "inlier_share is -1" in lines[last[0]]
+    assert "Traceback" not in done.stderr
+    # at once: before the next job has said what it does
+    assert any("huber" in line for line in lines[at_once[0] : last[0]])
+
+
+def test_what_jobs_share_is_computed_once(swept: tuple[Path, subprocess.CompletedProcess]) -> None:
+    folder, _ = swept
+    total = made(folder / "sweep")
+    once = {"images": 1, "masks": 8, "metric_depth": 8, "depth": 8, "flow": 8}
+    assert {k: total[k] for k in once} == once
+    assert (total["alignment"], total["points"]) == (16, 2)
+    datasets = [folder / "sweep" / job / "dataset" / "demo" for job in "02"]
+    files = [sorted(tree(d)) for d in datasets]
+    assert files[0] == files[1]
+    assert "alltracker/00000_00007.npy" in files[0]
+    same = [(d / "depth_anything_v2" / "00003.png").stat().st_ino for d in datasets]
+    assert same[0] == same[1]
+
+
+def test_tables_say_what_differs(swept: tuple[Path, subprocess.CompletedProcess]) -> None:
+    folder, done = swept
+    with (folder / "sweep" / "comparison.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["run"] for row in rows] == ["0", "2"]
+    assert [row["alignment"] for row in rows] == ["median", "huber"]
+    name = "alignment/absrel/depth/none/static"
+    scores = [records(folder / "sweep")[row["run"]]["scores"]["demo"][name] for row in rows]
+    assert [float(row[name]) for row in rows] == scores
+    latex = (folder / "sweep" / "comparison.tex").read_text()
+    assert latex.count("\\\\") == 3 and "\\textbf" in latex and "_" not in latex.replace("\\_", "")
+    table = done.stderr[done.stderr.index("\ncomparison  ") : done.stderr.index("\ntables ")]
+    assert "huber" in table and all(len(line) <= 80 for line in table.splitlines())
+
+
+def test_each_job_is_one_wandb_run_of_one_group(
+    swept: tuple[Path, subprocess.CompletedProcess],
+) -> None:
+    folder, _ = swept
+    runs = sorted(folder.rglob("run-*.wandb"))
+    homes = sorted(str(p.relative_to(folder / "sweep")).split("/")[0] for p in runs)
+    assert homes == ["0", "2", "wandb"]  # two jobs that worked, and their comparison
+    group = "/".join((folder / "sweep").parts[-2:]).encode()
+    assert all(group in path.read_bytes() for path in runs)
+
+
+def test_the_same_command_again_computes_nothing(
+    swept: tuple[Path, subprocess.CompletedProcess],
+) -> None:
+    folder, _ = swept
+    before = stamps(folder / "outputs" / "store")
+    started = time.perf_counter()
+    again = ["hydra.sweep.dir=again", "logger.samples=1"]
+    done = cli(folder, "-m", *QUICK[:-1], ALIGNMENTS, *again)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert time.perf_counter() - started < 60
+    assert sum(made(folder / "again").values()) == 0
+    after = stamps(folder / "outputs" / "store")
+    assert {k: after[k] for k in before} == before
+    # not even a picture
+    assert {Path(k).parents[1].name for k in after.keys() - before.keys()} <= {"agreement", "media"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["parallel", "submitit_local", "ray"])
+def test_launchers_share_work_too(launcher: str, tmp_path: Path) -> None:
+    needs = {"parallel": "joblib", "submitit_local": "submitit", "ray": "ray"}
+    pytest.importorskip(needs[launcher])
+    wrong = ["alignment.inlier_share=0.1,-1"] if launcher == "submitit_local" else []
+    done = cli(tmp_path, "-m", *QUICK, ALIGNMENTS, f"hydra/launcher={launcher}", *wrong)
+    assert done.returncode == bool(wrong), done.stderr[-3000:]
+    total = made(tmp_path / "sweep")
+    once = {"images": 1, "masks": 8, "metric_depth": 8, "depth": 8, "flow": 8}
+    assert {k: total[k] for k in once} == once
+    assert "job 0 done" in done.stderr
+    if wrong:
+        assert "job 1 failed: alignment: inlier_share is -1" in done.stderr
+    assert (tmp_path / "sweep" / "comparison.html").is_file()
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
+    arguments = command("-m", *QUICK, ALIGNMENTS)
+    first = subprocess.Popen(
+        arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    sealed = tmp_path / "outputs" / "store"
+    deadline = time.time() + 200
+    while time.time() < deadline and not list(sealed.glob("depth/*/result.json")):
+        time.sleep(0.05)
+    os.killpg(first.pid, signal.SIGKILL)
+    first.wait()
+    before = stamps(sealed)
+    assert any("/depth/" in name for name in before)
+    assert not any(r["status"] == "done" for r in records(tmp_path / "sweep").values())
+    done = cli(tmp_path, "-m", *QUICK, ALIGNMENTS)
+    assert done.returncode == 0, done.stderr[-2000:]
+    after = stamps(sealed)
+    assert {k: after[k] for k in before} == before
+    assert {r["status"] for r in records(tmp_path / "sweep").values()} == {"done"}
+    whole = cli(tmp_path, "-m", *QUICK[:-1], ALIGNMENTS, "store_dir=other", "hydra.sweep.dir=whole")
+    assert whole.returncode == 0
+    for job in "01":
+        folders = [tmp_path / name / job / "dataset" for name in ("sweep", "whole")]
+        assert tree(folders[0], PROVENANCE) == tree(folders[1], PROVENANCE)
+
+
+@pytest.mark.slow
+def test_a_search_finds_the_best_setting(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    done = cli(tmp_path, "-m", *QUICK, "experiment=search", "hydra.sweeper.n_trials=4")
+    assert done.returncode == 0, done.stderr[-3000:]
+    import yaml
+
+    best = yaml.safe_load((tmp_path / "sweep" / "optimization_results.yaml").read_text())
+    name = "alignment/delta1/depth/none/static"
+    values = [r["scores"]["demo"][name] for r in records(tmp_path / "sweep").values()]
+    assert len(values) == 4
+    assert best["best_value"] == max(values)
+
+
+def test_a_choice_that_is_not_there_stops_before_any_job(tmp_path: Path) -> None:
+    done = cli(tmp_path, "-m", *QUICK, "alignment=median,hubr")
+    assert done.returncode == 1
+    assert done.stderr.strip() == "dynprep: alignment=hubr: no such choice; did you mean huber?"
+    assert not (tmp_path / "sweep").exists()
