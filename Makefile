@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
+EXTRAS := $(VENV)/.ready-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint clean
+.PHONY: help demo test fast lint docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -15,19 +16,27 @@ $(READY): requirements.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@touch $@
 
+# launchers, search and reference tools that tests use; complete, so nothing is resolved
+$(EXTRAS): $(READY) requirements-tests.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-tests.lock
+	@touch $@
+
 demo: $(READY) ## set up, then run the main job on the demo clip: dataset, report, W&B offline
 	$(RUN) run.py
 
-test: $(READY) ## set up, then run all tests
+test: $(EXTRAS) ## set up, then run all tests
 	$(RUN) -m pytest -n 2 --dist worksteal
 
-fast: $(READY) ## run the tests that are not slow
+fast: $(EXTRAS) ## run the tests that are not slow
 	$(RUN) -m pytest -m "not slow"
 
 lint: $(READY) ## style and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+
+docs: $(READY) ## write docs/options.md anew from conf/
+	$(RUN) -m dynprep.config.reference
 
 clean: ## remove the virtual environment (results in outputs/ stay)
 	rm -rf $(VENV)

@@ -21,7 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m dynprep.compare", description=__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs or sweeps; compare.OPTION=VALUE")
     parser.add_argument("--out", type=Path, help="folder for tables and page; the first run's")
-    given = parser.parse_args()
+    given = parser.parse_intermixed_args()
     try:
         overrides = [a for a in given.runs if a.startswith("compare.")]
         folders = [Path(a) for a in given.runs if a not in overrides]
