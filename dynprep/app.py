@@ -11,18 +11,17 @@ from typing import Any
 from dynprep.config.build import Settings, settings
 from dynprep.errors import UserError
 from dynprep.files import write_json
-from dynprep.pipeline.devices import take_one, visible_gpus
+from dynprep.pipeline.devices import take_one
 from dynprep.pipeline.execute import check_disk, run_stage, settle_frames, versions
 from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import HELPERS, Plan, ScenePlan, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
-from dynprep.pipeline.watch import Say
 from dynprep.record import Job, Record, described
 from dynprep.run_file import RUNNING
 from dynprep.scene.truth import Truth
 from dynprep.stages.alignment import REPORT
 from dynprep.stages.images import expected
-from dynprep.store import LOCKS, Store
+from dynprep.store import Store
 from dynprep.store.references import made_in, remember
 from dynprep.view.dataset import check_dataset_dir, lay_out
 from dynprep.view.options import ready
@@ -30,21 +29,17 @@ from dynprep.view.summary import Summary
 from dynprep.view.terminal import Terminal
 
 
-def make(chosen: Settings, origin: dict[str, Any], say: Say) -> Plan:
-    """Look at the sources and the store, fetch weights that are missing; compute nothing.
+def make(chosen: Settings, origin: dict[str, Any], store: Store) -> Plan:
+    """Look at the sources and the store; compute nothing.
 
     Raises UserError for what cannot work.
     """
-    for name in chosen.wanted:
-        if name in chosen.stages:
-            chosen.stages[name].fetch(say)
-    store = Store(Path(chosen.run.store_dir).expanduser())
     scenes = []
     for source in chosen.data.sources(store):
         probe = source.probe()
         scenes.append((source, expected(probe, chosen.resolution)))
         if source.truth is not None:
-            Truth(source.truth)
+            Truth(source.truth).check()
     users = set(chosen.wanted)
     for name, stage in chosen.stages.items():
         for source, frames in scenes:
@@ -97,18 +92,26 @@ def _run(
     terminal = Terminal()
     chosen = settings(config, choices)
     sweep = job.group
-    origin = {"folder": str(folder), "sweep": sweep, "started": started, "versions": versions()}
+    origin = {
+        "folder": str(folder),
+        "sweep": job.launch,
+        "started": started,
+        "versions": versions(),
+    }
     ready(chosen.logger)
     if job.beside_others and chosen.trainer.one_gpu_a_job:
-        locks = Path(chosen.run.store_dir).expanduser() / LOCKS
-        record.held = take_one(visible_gpus(), locks, job.number or 0)
+        take_one(chosen.trainer.devices, job.number or 0)
     chosen.trainer.check()
     for line in _licences(chosen):
         terminal.warn(line)
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
-        plan = make(chosen, origin, terminal.say)
-    # before the work: whoever cleans the store meanwhile must know that this run is at it
-    remember(plan.store, folder, chosen.dataset_dir, _used(plan))
+        for name in chosen.wanted:
+            if name in chosen.stages:
+                chosen.stages[name].fetch(terminal.say)
+        store = Store(Path(chosen.run.store_dir).expanduser(), chosen.run.verify)
+        with store.gate():  # whoever cleans the store waits, and then knows what this run uses
+            plan = make(chosen, origin, store)
+            remember(store, folder, started, chosen.dataset_dir, _used(plan))
     if chosen.logger.group is None:
         chosen.logger.group = sweep
     name = "+".join(scene.name for scene in plan.scenes)
@@ -126,6 +129,7 @@ def _run(
         raise
     with plain_errors("hydra.run.dir", folder):
         report = _finish(plan, chosen, summary, started)
+        summary.objective = summary.named(chosen.run.objective)
         _close(record, plan, summary)
     terminal.close(summary, report)
     return summary

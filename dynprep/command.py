@@ -39,31 +39,40 @@ CONF = str(Path(__file__).resolve().parents[1] / "conf")
 def _job(composed: DictConfig) -> float | None:
     # imported here, so that --help and mistyped options answer at once
     from dynprep.app import run
-    from dynprep.record import Job
+    from dynprep.record import Job, fail_early
 
     hydra_says = HydraConfig.get()
-    plain = OmegaConf.to_container(composed, resolve=True)
-    assert isinstance(plain, dict)
     choices = {str(k): str(v) for k, v in hydra_says.runtime.choices.items()}
-    config: dict[str, Any] = {str(k): v for k, v in plain.items()}
     overrides = tuple(hydra_says.overrides.task)
     job = Job(overrides)
     if hydra_says.mode is RunMode.MULTIRUN:
         beside = not in_process(str(hydra_says.launcher._target_))
         folder = Path(hydra_says.sweep.dir)
         job = Job(overrides, folder, int(hydra_says.job.num), beside)
+    output = Path(hydra_says.runtime.output_dir)
     try:
-        summary = run(config, choices, Path(hydra_says.runtime.output_dir), job)
-        return summary.named(config["objective"])
+        plain = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        if job.sweep is not None:
+            fail_early(output, job, str(error).splitlines()[0])
+            if not job.beside_others:
+                tell_failed(job.number, str(error).splitlines()[0])
+        raise
+    assert isinstance(plain, dict)
+    config: dict[str, Any] = {str(k): v for k, v in plain.items()}
+    try:
+        return run(config, choices, output, job).objective
     except UserError as error:
         if job.sweep is None:  # Hydra would print the overrides before it
             sys.exit(_fail(str(error)))
         if not job.beside_others:  # else whoever follows the jobs does
             tell_failed(job.number, str(error))
         raise
-    except Exception:
+    except Exception as error:
         if job.sweep is not None:
             traceback.print_exc()
+            if not job.beside_others:
+                tell_failed(job.number, str(error) or type(error).__name__)
         raise
 
 
@@ -103,8 +112,11 @@ def _start() -> int:
         return STOPPED
     except Exception as error:
         sweep = current()
-        if sweep is not None and unfinished(sweep.records()):
-            return 1  # a job's error, which is told with the jobs
+        if sweep is not None and (undone := unfinished(sweep.records())):
+            # a job's error is told with the jobs; a launcher's is its own
+            if not any(str(error).startswith(why[:40]) for why in undone.values()):
+                _fail(f"{_first_line(error)}; run the same command again to go on")
+            return 1
         if isinstance(error, UserError):
             return _fail(str(error))
         if isinstance(error, HydraException | OmegaConfBaseException):
@@ -121,11 +133,20 @@ def _close(sweep: Sweep) -> int:
         return 0
     from dynprep.compare import compare_sweep
 
-    compare_sweep(sweep.folder, list(records))
-    failed = unfinished(records)
-    for name, why in failed.items():
-        _fail(f"job {name} of {len(records)} is not done: {why}")
-    return 1 if failed else 0
+    status = 0
+    try:
+        compare_sweep(sweep.folder, list(records))
+    except Exception as error:  # the jobs' results are whole: say how they ended all the same
+        if not isinstance(error, UserError | OSError):
+            traceback.print_exc()
+        status = _fail(f"no comparison: {_first_line(error)}")
+    for name, why in unfinished(records).items():
+        status = _fail(f"job {name} of {len(records)} is not done: {why}")
+    return status
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _reproduced(arguments: list[str]) -> tuple[Path, list[str]] | None:

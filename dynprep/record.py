@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import subprocess
@@ -16,7 +17,7 @@ from typing import Any
 from dynprep.errors import UserError
 from dynprep.files import write_json
 from dynprep.pipeline.plan import Plan, ScenePlan
-from dynprep.run_file import DONE, FAILED, RUN_FILE, RUNNING
+from dynprep.run_file import DONE, FAILED, MARK, RUN_FILE, RUNNING
 from dynprep.store import Result
 
 _FORMAT = 1
@@ -34,6 +35,15 @@ class Job:
     beside_others: bool = False
 
     @property
+    def launch(self) -> str | None:
+        """What tells this multirun from all others, also from one before in the same folder."""
+        if self.sweep is None:
+            return None
+        mark = self.sweep / MARK
+        began = mark.stat().st_mtime_ns if mark.exists() else 0
+        return f"{self.sweep.absolute()} {began}"
+
+    @property
     def group(self) -> str | None:
         """The multirun's name: its folder's last two parts."""
         return None if self.sweep is None else os.sep.join(self.sweep.parts[-2:])
@@ -47,7 +57,6 @@ class Record:
     ) -> None:
         self.path = folder / RUN_FILE
         self.started = time.time()
-        self.held: object = None  # what is the run's own until it ends: a GPU's lock
         self.values: dict[str, Any] = {
             "format": _FORMAT,
             "status": RUNNING,
@@ -59,7 +68,8 @@ class Record:
             "seconds": None,
             "overrides": list(job.overrides),
             "choices": dict(choices),
-            "config": dict(config),
+            "config": _sayable(config),
+            "folder": str(Path.cwd()),
             "environment": environment(),
         }
         write_json(self.path, self.values)
@@ -68,8 +78,24 @@ class Record:
         """Note how it ended."""
         status = FAILED if failure else DONE
         seconds = time.time() - self.started
+        self.values["environment"]["hardware"]["gpus"] = _gpus()
         self.values.update(status=status, failure=failure, seconds=seconds, **values)
         write_json(self.path, self.values)
+
+
+def fail_early(folder: Path, job: Job, failure: str) -> None:
+    """Record a job whose configuration could not even be put together."""
+    record = Record(folder, {}, {}, job)
+    record.end(failure, scenes={})
+
+
+def _sayable(node: Any) -> Any:
+    """The same for JSON, which knows neither NaN nor infinity."""
+    if isinstance(node, Mapping):
+        return {k: _sayable(v) for k, v in node.items()}
+    if isinstance(node, list | tuple):
+        return [_sayable(v) for v in node]
+    return str(node) if isinstance(node, float) and not math.isfinite(node) else node
 
 
 def read_record(folder: Path) -> dict[str, Any]:
@@ -104,16 +130,21 @@ def _hardware() -> dict[str, Any]:
     if info.exists():
         names = [x for x in info.read_text().splitlines() if x.startswith("model name")]
         cpu = names[0].partition(":")[2].strip() if names else cpu
-    gpus: list[str] = []
-    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_available():
-        gpus = [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
     return {
         "system": platform.platform(),
         "machine": platform.node(),
         "cpu": cpu,
         "cores": os.cpu_count(),
-        "gpus": gpus,
+        "gpus": [],  # known when the work is done: to ask would start CUDA too early
     }
+
+
+def _gpus() -> list[str]:
+    """GPUs that this process has used, or may have."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(k) for k in range(torch.cuda.device_count())]
 
 
 def _code() -> dict[str, Any]:

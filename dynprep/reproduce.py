@@ -1,14 +1,16 @@
 """Repeats a recorded run from nothing, and says folder by folder whether the bytes are the same."""
 
+import os
 import sys
-import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from dynprep.app import run
 from dynprep.errors import UserError
 from dynprep.files import write_json
+from dynprep.pipeline.plan import HELPERS
 from dynprep.record import Job, read_record
 from dynprep.run_file import DONE
 
@@ -28,10 +30,16 @@ def reproduce(original: Path, rest: list[str]) -> int:
     before = read_record(original)
     if before["status"] != DONE:
         raise UserError(f"{original}: that run did not end well ({before['failure']})")
-    folder = Path("outputs/reproductions") / time.strftime("%Y-%m-%d/%H-%M-%S")
+    now = datetime.now()
+    folder = Path("outputs/reproductions", f"{now:%Y-%m-%d}", f"{now:%H-%M-%S-%f}").absolute()
     folder.mkdir(parents=True)
+    if Path(before["folder"]).is_dir():  # relative paths mean what they meant
+        os.chdir(before["folder"])
+    made = {name for scene in before["scenes"].values() for name in scene["results"]}
     config = {
         **before["config"],
+        # also what that run found in its store is made again
+        "stages": sorted(made - set(HELPERS)) or "all",
         "store_dir": str(folder / "store"),
         "dataset_dir": str(folder / "dataset"),
         "logger": {**before["config"]["logger"], "mode": "disabled"},

@@ -1,4 +1,18 @@
-"""The file that records a run, and what it says of how the run went."""
+"""The file that records a run, what it says of how the run went, and where such files are."""
+
+import os
+from pathlib import Path
 
 RUN_FILE = "run.json"
+MARK = ".dynprep-sweep"  # in a multirun's folder: its time tells it from one before
 RUNNING, DONE, FAILED = "running", "done", "failed"
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Folders of runs in ``folder``, at any depth, in natural order; a run's own is not searched."""
+    found = []
+    for where, inside, files in os.walk(folder):
+        if RUN_FILE in files:
+            found.append(Path(where))
+            inside.clear()
+    return sorted(found, key=lambda p: [(len(part), part) for part in p.parts])

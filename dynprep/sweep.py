@@ -11,9 +11,8 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from dynprep.run_file import FAILED, RUN_FILE, RUNNING
+from dynprep.run_file import FAILED, MARK, RUN_FILE, RUNNING, find_runs
 
-_MARK = ".dynprep-sweep"  # its time tells this sweep's records from those of one before
 _LOOK_EVERY = 1.0  # seconds
 _IN_PROCESS = "BasicLauncher"
 
@@ -36,7 +35,7 @@ class Sweep:
     def begin(self) -> None:
         """Remember when it began; follow jobs that run elsewhere."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / _MARK).touch()
+        (self.folder / MARK).touch()
         if self.beside:
             self.watcher = threading.Thread(target=self._watch, daemon=True)
             self.watcher.start()
@@ -48,17 +47,18 @@ class Sweep:
             self.watcher.join()
 
     def records(self) -> dict[str, Mapping[str, Any]]:
-        """Records of this sweep's jobs by folder name, in order; one that still says that it is
+        """Records of this sweep's jobs by folder, in order; one that still says that it is
         running belongs to a job that was killed, once all have ended."""
-        began = (self.folder / _MARK).stat().st_mtime_ns
+        began = (self.folder / MARK).stat().st_mtime_ns
         found = {}
-        for path in self.folder.glob(f"*/{RUN_FILE}"):
+        for folder in find_runs(self.folder):
+            path = folder / RUN_FILE
             try:
                 if path.stat().st_mtime_ns >= began:
-                    found[path.parent.name] = json.loads(path.read_text())
+                    found[str(folder.relative_to(self.folder))] = json.loads(path.read_text())
             except (OSError, ValueError):  # gone, or on a file system that shows halves
                 continue
-        return dict(sorted(found.items(), key=lambda item: (len(item[0]), item[0])))
+        return found
 
     def _watch(self) -> None:
         while not self.ended.wait(_LOOK_EVERY):

@@ -1,22 +1,26 @@
 """How far results of different runs agree, pair by pair and frame by frame."""
 
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dynprep.compare.entries import Entry
+from dynprep.cores import cores
 from dynprep.metrics.regions import agreement, jaccard
 from dynprep.stages.flow import OCCLUSION, queries_of, read_tracks, targets_of
 from dynprep.stages.inputs import SceneResults
 from dynprep.stages.masks import read_mask
 from dynprep.store import ItemWriter, Recipe, Store
 
-_VERSION = 1  # raise it when the same results give other numbers
+_VERSION = 2  # raise it when the same results give other numbers
 _FILE = "agreement.json"
 _SEEN = 0.5  # a track's occlusion below this means visible
+_PIXELS = 40_000  # of a map that are compared
 _NEAR = 4.0  # pixels between tracks that agree
 _TARGETS = 8  # evenly spaced frames that a query's tracks are compared in, at most
 
@@ -26,13 +30,19 @@ PerFrame = Callable[[SceneResults, SceneResults, str], float]
 
 def _maps(stage: str, a: SceneResults, b: SceneResults, stem: str) -> float:
     name = f"{stem}_pred.npy" if stage == "prior" else f"{stem}.npy"
-    x, y = a[stage].array(name), b[stage].array(name)
+    x, y = _thinned(a[stage].array(name)), _thinned(b[stage].array(name))
     return agreement(x, y, False)[0] if x.shape == y.shape else float("nan")
+
+
+def _thinned(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Every k-th row and column, so that about ``_PIXELS`` are left."""
+    step = max(1, round((values.size / _PIXELS) ** 0.5))
+    return values[::step, ::step]
 
 
 def _metric(stage: str, a: SceneResults, b: SceneResults, stem: str) -> float:
     """exp(−mean |log ratio|): 0.9 where one disparity is typically 0.9 of the other."""
-    x, y = a[stage].array(f"{stem}.npy"), b[stage].array(f"{stem}.npy")
+    x, y = (_thinned(s[stage].array(f"{stem}.npy")) for s in (a, b))
     return float(np.exp(-agreement(x, y, True)[1])) if x.shape == y.shape else float("nan")
 
 
@@ -43,6 +53,10 @@ def _masks(a: SceneResults, b: SceneResults, stem: str) -> float:
 
 def _tracks(a: SceneResults, b: SceneResults, stem: str) -> float:
     """Share of points, seen in both, that lie at most 4 px apart."""
+    forms = [(s.frames.height, s.frames.width, s["flow"].recipe.options["rate"]) for s in (a, b)]
+    written = all("npy" in s["flow"].recipe.options["formats"] for s in (a, b))
+    if forms[0] != forms[1] or not written:
+        return float("nan")
     query = a.number(stem)
     both = [
         *set(targets_of(a["flow"], query, a.frames)) & set(targets_of(b["flow"], query, b.frames))
@@ -147,8 +161,10 @@ def _kept(
     recipe = Recipe("agreement", _VERSION, stage, {"frames": list(stems)}, None, inputs)
 
     def write(writer: ItemWriter) -> None:
-        values = {stem: per_frame(a, b, stem) for stem in stems}
-        writer.json(_FILE, {k: None if np.isnan(v) else v for k, v in values.items()})
+        with ThreadPoolExecutor(cores()) as pool:
+            values = list(pool.map(lambda stem: per_frame(a, b, stem), stems))
+        told = [None if np.isnan(v) else v for v in values]
+        writer.json(_FILE, dict(zip(stems, told, strict=True)))
 
     found: dict[str, float | None] = store.kept(recipe, write).json(_FILE)
     return found
@@ -164,4 +180,5 @@ def common_stems(read: Mapping[str, SceneResults], most: int) -> list[str]:
 
 def store_of(entries: Sequence[Entry]) -> Store:
     """Where numbers and pictures of a comparison are kept: the first entry's store."""
-    return Store(Path(entries[0].record["store"]))
+    config = entries[0].record["config"]
+    return Store(Path(entries[0].record["store"]), bool(config["store"]["verify"]))

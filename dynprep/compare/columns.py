@@ -8,14 +8,13 @@ from dynprep.compare.entries import Entry
 
 # of a metric's last words: which way is better
 _LOWER = {"absrel", "rmse", "rmse_log", "silog", "opw", "mean_px", "residual", "seconds", "GB"}
-_LOWER |= {"wall", "scale_change", "shift_change"}
+_LOWER |= {"wall", "GPU_GB", "scale_change", "shift_change"}
 _HIGHER = {"delta1", "delta2", "delta3", "J", "F", "delta_avg", "OA", "AJ", "inliers", "sharpness"}
 _HIGHER |= {"on_image", "within_1px", "within_2px", "within_4px"}
 # settings that say where things go or how fast, not what comes out
 _ASIDE = {"dataset_dir", "store_dir", "logger", "compare", "store", "hydra", "experiment"}
 # metrics that come first where there is little room
 _FIRST = ("absrel", "J", "AJ", "delta_avg", "opw", "residual", "mean_px")
-_SETTING_WIDTH = 24  # characters of a value, at most
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def metrics(entries: Sequence[Entry]) -> list[Column]:
 
 def first(columns: Sequence[Column]) -> list[Column]:
     """Those that differ, most telling ones first: each stage's error before its details."""
-    telling = [c for c in columns if len({v for v in c.values if v is not None}) > 1]
+    telling = [c for c in columns if len(set(c.values)) > 1]
 
     def rank(column: Column) -> int:
         words = set(column.name.split("/"))
@@ -94,11 +93,8 @@ def direction(name: str) -> int:
 
 
 def _column(name: str, values: list[Any]) -> Column | None:
-    told = ["" if v is None else str(v) for v in values]
-    if len(set(told)) < 2:
-        return None
-    short = [v if len(v) <= _SETTING_WIDTH else f"…{v[1 - _SETTING_WIDTH :]}" for v in told]
-    return Column(name, list(short))
+    told: list[float | str | None] = ["" if v is None else str(v) for v in values]
+    return Column(name, told) if len(set(told)) > 1 else None
 
 
 def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:

@@ -7,9 +7,9 @@ from typing import Any
 
 from dynprep.errors import UserError
 from dynprep.record import read_record
-from dynprep.run_file import DONE, RUN_FILE
-from dynprep.stages.inputs import Frames, SceneResults
-from dynprep.store import Store
+from dynprep.run_file import DONE, find_runs
+from dynprep.stages.inputs import FRAMES, Frames, SceneResults
+from dynprep.store import Result, Store
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,9 @@ class Entry:
 
     def costs(self) -> dict[str, float]:
         """``seconds``: of making every result, whenever it was made; ``wall``: this run's own;
-        ``GB``: most memory of a stage, of the GPU where one was used; ``parameters``: of all
-        networks, in millions."""
+        ``GB`` and ``GPU_GB``: most memory of a stage that one process made, of the host and of its
+        GPU; ``parameters``: of all networks, in millions."""
         made = self.results.values()
-        memory = [r["device_memory"] or r["memory"] for r in made]
         config = self.record["config"]
         sizes = [
             node.get("parameters")
@@ -50,9 +49,19 @@ class Entry:
         return {
             "seconds": sum(r["seconds"] or 0.0 for r in made),
             "wall": self.record["seconds"],
-            "GB": max((m for m in memory if m), default=0) / 1e9,
+            "GB": max((r["memory"] or 0 for r in made), default=0) / 1e9,
+            "GPU_GB": max((r["device_memory"] or 0 for r in made), default=0) / 1e9,
             "parameters": sum(s for s in sizes if isinstance(s, int | float)),
         }
+
+    def frames(self) -> tuple[object, ...]:
+        """What tells its frames from others: where they come from, and which of them."""
+        source = self.record["scenes"][self.scene]["source"]
+        table = self._images().json(FRAMES)["table"]
+        return (source["path"], *(row["index"] for row in table))
+
+    def _images(self) -> Result:
+        return Store(Path(self.record["store"])).opened("images", self.results["images"]["key"])
 
     def read(self) -> SceneResults:
         """Its results in the store. Raises UserError for what was removed from there."""
@@ -66,12 +75,9 @@ def find_entries(folders: Sequence[Path]) -> tuple[list[Entry], dict[str, str]]:
     with the reason. Raises UserError where a folder holds no run."""
     runs: list[Path] = []
     for folder in folders:
-        inside = sorted(folder.glob(f"*/{RUN_FILE}"), key=lambda p: (len(p.parent.name), p))
-        if (folder / RUN_FILE).is_file():
-            runs.append(folder)
-        elif inside:
-            runs += [path.parent for path in inside]
-        else:
+        inside = find_runs(folder)
+        runs += inside
+        if not inside:
             raise UserError(
                 f"{folder}: holds no run; name folders of runs or sweeps, such as "
                 "outputs/sweeps/DATE/TIME"

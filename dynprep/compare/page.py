@@ -5,6 +5,7 @@ import io
 import json
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from dynprep.compare.entries import Entry
 from dynprep.compare.plots import curves
 from dynprep.compare.table import shown
 from dynprep.config.build import CompareOptions
+from dynprep.cores import cores
 from dynprep.files import write_bytes
 from dynprep.stages.alignment import REPORT
 from dynprep.stages.flow import queries_of
@@ -46,8 +48,14 @@ def write_page(
 ) -> None:
     """Write the page to ``path``."""
     scenes = []
-    for scene in dict.fromkeys(e.scene for e in entries):
-        scenes.append(_scene(scene, [e for e in entries if e.scene == scene], options))
+    groups: dict[tuple[object, ...], list[Entry]] = {}
+    for entry in entries:  # only what shows the same frames can be laid side by side
+        groups.setdefault((entry.scene, entry.frames()), []).append(entry)
+    names = [scene for scene, _ in groups]
+    for (scene, _), same in groups.items():
+        runs = ", ".join(e.name for e in same)
+        name = f"{scene} (run {runs})" if names.count(scene) > 1 else str(scene)
+        scenes.append(_scene(name, same, options))
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(default_for_string=True, default=True),
@@ -176,7 +184,7 @@ def _draw(
     span: tuple[float, float] | None,
     writer: ItemWriter,
 ) -> None:
-    for stem in stems:
+    def drawn(stem: str) -> bytes:
         if span is None:
             picture = PICTURES[stage][1](scene, stem)
         else:
@@ -186,7 +194,11 @@ def _draw(
             picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY)
-        writer.data(f"{stem}.jpg", buffer.getvalue())
+        return buffer.getvalue()
+
+    with ThreadPoolExecutor(cores()) as pool:
+        for stem, data in zip(stems, pool.map(drawn, stems), strict=True):
+            writer.data(f"{stem}.jpg", data)
 
 
 def _plots(

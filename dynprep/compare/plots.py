@@ -27,9 +27,9 @@ def curves(charts: Mapping[str, Lines], stems: Sequence[str]) -> str:
                 axes.plot([int(s) for s in stems], numbers, color=colour, linewidth=1.2, label=name)
             axes.set_title(title)
             axes.set_xlabel("frame")
+            if len(lines) > 1:
+                axes.legend(frameon=False)
             axes.spines[["top", "right"]].set_visible(False)
-        if len(names) > 1:
-            grid[0].legend(frameon=False)
         buffer = io.StringIO()
         figure.savefig(buffer, format="svg", metadata={"Date": None})
     text = buffer.getvalue()

@@ -12,6 +12,7 @@ from dynprep.compare.entries import Entry
 
 _PLAIN_WIDTH = 80  # when nobody watches
 _GAP = 1
+_WIDEST = 32  # characters of a setting's value
 
 
 def shown(value: float | str | None) -> str:
@@ -19,7 +20,7 @@ def shown(value: float | str | None) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return value
+        return value if len(value) <= _WIDEST else f"…{value[1 - _WIDEST :]}"
     return f"{value:.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
@@ -88,7 +89,15 @@ def to_latex(
 _ARROW = {1: " $\\uparrow$", -1: " $\\downarrow$", 0: ""}
 
 
+_SPECIAL = str.maketrans(
+    {
+        **{sign: f"\\{sign}" for sign in "_%&#${}"},
+        "\\": "\\textbackslash{}",
+        "^": "\\textasciicircum{}",
+        "~": "\\textasciitilde{}",
+    }
+)
+
+
 def _escaped(text: str) -> str:
-    for sign in ("\\", "_", "%", "&", "#", "$", "{", "}"):
-        text = text.replace(sign, "\\textbackslash{}" if sign == "\\" else f"\\{sign}")
-    return text
+    return text.translate(_SPECIAL)

@@ -19,7 +19,7 @@ Pairs = Callable[[], Iterable[tuple[Tensor, Tensor]]]
 
 _LEAST = 1e-3  # m, or 1/m: a fit must not turn a pixel into one behind the camera or infinity
 _DELTA = 1.25
-_BINS, _LOW, _HIGH = 1 << 16, math.log(1e-6), math.log(1e6)  # of log depth
+_BINS, _LOW, _HIGH = 1 << 18, math.log(1e-6), math.log(1e6)  # of log depth
 
 
 class DepthErrors(ImageMean):

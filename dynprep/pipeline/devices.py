@@ -1,12 +1,16 @@
 """Which GPU a job takes when several jobs share a machine."""
 
 import os
-import platform
+import tempfile
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
+_SCHEDULED = "SLURM_JOB_ID"  # the cluster has chosen already
+# of this process, until it ends: CUDA keeps the device that it was started with
+_held: list[FileLock] = []
 
 
 def visible_gpus() -> list[str]:
@@ -18,20 +22,26 @@ def visible_gpus() -> list[str]:
     return named[:count] if named else [str(k) for k in range(count)]
 
 
-def take_one(gpus: list[str], locks: Path, number: int) -> FileLock | None:
-    """Make this process see one of ``gpus`` alone: the first that no other job on this machine
-    holds, or, when all are held, the ``number``-th. Returns the lock that holds it until this
-    process ends; None where there is nothing to choose."""
+def take_one(devices: int | Literal["auto"], number: int) -> None:
+    """Make this process see one GPU alone, where there are several: the first that no other job on
+    this machine holds, or, when all are held, the ``number``-th. It is kept until the process ends.
+
+    devices: as the trainer is told; who asks for several gets them.
+    """
+    if _held or devices not in ("auto", 1) or _SCHEDULED in os.environ:
+        return
+    gpus = visible_gpus()
     if len(gpus) < 2:
-        return None
-    locks.mkdir(parents=True, exist_ok=True)
+        return
+    locks = Path(tempfile.gettempdir()) / f"dynprep-gpus-{os.getuid()}"
+    locks.mkdir(exist_ok=True)
     for gpu in gpus:
-        lock = FileLock(locks / f"gpu-{platform.node()}-{gpu.replace('/', '_')}.lock")
+        lock = FileLock(locks / f"{gpu.replace('/', '_')}.lock")
         try:
             lock.acquire(timeout=0)
         except Timeout:
             continue
         os.environ[_VISIBLE] = gpu
-        return lock
+        _held.append(lock)
+        return
     os.environ[_VISIBLE] = gpus[number % len(gpus)]
-    return None

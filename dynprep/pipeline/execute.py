@@ -128,6 +128,7 @@ def run_stage(
             tasks += [Task(scene.inputs(), result, item) for item in items]
             plan.forget(result)
             open_scenes.append(scene)
+        alone = True
         if tasks:
             from dynprep.pipeline.predict import predict  # seconds: only where there is work
 
@@ -136,16 +137,18 @@ def run_stage(
                 predict(stage, tasks, options, batch_size, advance)
             run.seconds = time.perf_counter() - started
             where = options.resolve(len(tasks), stage.uses_device)
+            alone = where["devices"] == 1
             run.device = f"{where['devices']} {where['accelerator']}"
         run.made = len(tasks)
         for scene in open_scenes:
             terms = stage.terms()
+            mine = sum(task.result.key == scene.results[name].key for task in tasks)
             facts = {
                 "versions": versions(),
                 "device": run.device,
-                "seconds": run.seconds,
-                "memory": peak(),
-                "device_memory": device_peak(),
+                "seconds": run.seconds * mine / max(len(tasks), 1),
+                "memory": peak() if alone else None,  # of other processes nothing is known
+                "device_memory": device_peak() if alone else None,
                 "licence": terms.licence if terms else None,
             }
             scene.results[name].close(stage.items(scene.frames), facts)

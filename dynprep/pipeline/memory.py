@@ -1,5 +1,6 @@
 """Most memory in use between two moments."""
 
+import contextlib
 import sys
 from pathlib import Path
 
@@ -10,10 +11,8 @@ _RESET = "5"  # proc(5): forget the most that was resident
 def forget_peak() -> None:
     """Start anew: what was used before does not count. Where the system cannot, it does."""
     if _CLEAR.exists():
-        try:
+        with contextlib.suppress(OSError):  # a container may forbid it: the whole process counts
             _CLEAR.write_text(_RESET)
-        except OSError:  # a container may forbid it; the peak is then that of the whole process
-            return
     if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
         torch.cuda.reset_peak_memory_stats()
 

@@ -18,10 +18,11 @@ from lightning.pytorch.callbacks import BasePredictionWriter, Callback
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
+from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.pipeline.faults import explained, plain_errors
 from dynprep.pipeline.task import Task
-from dynprep.pipeline.trainer import TrainerOptions, cores, one_thread_an_image
+from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
 from dynprep.pipeline.watch import Advance
 from dynprep.stages.base import Later, Stage
 

@@ -1,10 +1,10 @@
 """Where work runs: devices, processes, precision."""
 
-import os
 import shutil
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.models.running import Precision, Running
 
@@ -109,8 +109,3 @@ def one_thread_an_image() -> None:
     import cv2
 
     cv2.setNumThreads(1)
-
-
-def cores() -> int:
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -99,14 +99,30 @@ class Truth:
         there, seen = self.follow(query, target, points)
         return there, seen, np.ones(len(points), bool)
 
+    def check(self) -> None:
+        """Raise UserError for what could not be read later."""
+        for path in [*self.depths[:1], *self.flows.values()]:
+            try:
+                shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+            except (OSError, ValueError) as error:
+                raise UserError(f"{path}: not readable ({error}); check data.truth") from None
+            wanted = ("H, W",) if path.parent.name == "depth" else ("H, W, 2", "H, W, 3")
+            if (len(shape) == 2) != (len(wanted) == 1) or (
+                len(shape) == 3 and shape[2] not in (2, 3)
+            ):
+                raise UserError(
+                    f"{path}: its shape is {shape}, ({' or '.join(wanted)}) is meant; check data.truth"
+                )
+
     def depth(self, frame: int) -> NDArray[np.float32]:
         """Depth (H, W) in metres of source frame ``frame``."""
         return np.load(self.depths[frame], allow_pickle=False)
 
     def label(self, frame: int) -> NDArray[np.uint8]:
-        """Labels (H, W) of source frame ``frame``; 0 is background."""
+        """Labels (H, W) of source frame ``frame``; 0 is background, colours are as well."""
         with Image.open(self.labels[frame]) as image:
-            return np.asarray(image)
+            values = np.asarray(image)
+        return values if values.ndim == 2 else values.max(-1)
 
     def follow(self, query: int, target: int, points: Array) -> tuple[Array, NDArray[np.bool_]]:
         """Where whole pixels ``points`` (N, 2) of frame ``query`` truly are in ``target``.
@@ -118,7 +134,7 @@ class Truth:
         k = poses["intrinsics"]
         x, y = points.astype(int).T
         z = self.depth(query)[y, x].astype(np.float64)
-        body = self.label(query)[y, x]
+        body = self.label(query)[y, x] if len(self.labels) > query else np.zeros(len(x), np.uint8)
         seen = np.concatenate(
             [(points - k[2:]) / k[:2] * z[:, None], z[:, None], np.ones((len(points), 1))], 1
         )

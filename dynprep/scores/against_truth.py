@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from dynprep.metrics.depth import Pairs, Protocol
 from dynprep.metrics.masks import MaskScores
@@ -88,7 +89,7 @@ def _pairs(inputs: SceneResults, truth: Truth, stage: str, static: bool) -> Pair
             true = truth.depth(frame.index).astype(np.float64)
             valid = np.isfinite(true) & (true > 0)
             if static:
-                valid &= truth.label(frame.index) == 0
+                valid &= fitted(truth.label(frame.index), true.shape) == 0
             name = f"{frame.stem}_pred.npy" if stage == "prior" else f"{frame.stem}.npy"
             values = inputs[stage].array(name).astype(np.float64)
             if values.shape != true.shape:
@@ -96,6 +97,13 @@ def _pairs(inputs: SceneResults, truth: Truth, stage: str, static: bool) -> Pair
             yield torch.from_numpy(values[valid]), torch.from_numpy(true[valid])
 
     return pairs
+
+
+def fitted(labels: NDArray[np.uint8], size: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Labels at another size (H, W), by the nearest pixel."""
+    if labels.shape == size:
+        return labels
+    return np.asarray(cv2.resize(labels, size[::-1], interpolation=cv2.INTER_NEAREST))
 
 
 def _last(inputs: SceneResults) -> int:

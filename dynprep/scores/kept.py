@@ -1,5 +1,6 @@
 """Scores of a scene, each computed once for all runs that share what it is computed from."""
 
+import hashlib
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -8,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from dynprep.files import sha256_of_all
+from dynprep.files import sha256
 from dynprep.scene.truth import Truth
 from dynprep.stages.inputs import SceneResults
 from dynprep.store import ItemWriter, Recipe, Store
@@ -16,7 +17,7 @@ from dynprep.store import ItemWriter, Recipe, Store
 Scores = dict[str, float]
 
 _FILE = "scores.json"
-_VERSION = 1  # raise it when the same results give other scores
+_VERSION = 2  # raise it when the same results give other scores
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,8 @@ def score(inputs: SceneResults, stages: Iterable[str], truth: Path | None, store
         return {}
     known = Truth(truth)
     files = sorted(path for path in truth.rglob("*") if path.is_file())
-    outside = {"file:truth": sha256_of_all(files)}
+    content = "\n".join(f"{path.relative_to(truth)} {sha256(path)}" for path in files)
+    outside = {"file:truth": hashlib.sha256(content.encode()).hexdigest()}
     return _all(_AGAINST_TRUTH, inputs, stages, store, outside, known)
 
 

@@ -70,6 +70,16 @@ class AlignmentFit(Stage[Inputs, tuple[list[Fit], list[str]]]):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
 
+    def options(self) -> dict[str, Any]:
+        """Those that this method and scope look at: the others change no bytes, so no key."""
+        values = super().options()
+        unread = {
+            "huber": {"huber_delta", "huber_rounds"} if self.method != "huber" else set(),
+            "smooth": {"smooth_frames"} if self.per != "smooth" else set(),
+            "video": {"video_pixels"} if self.per != "video" else set(),
+        }
+        return {k: v for k, v in values.items() if not any(k in names for names in unread.values())}
+
     def needs(self) -> tuple[str, ...]:
         return ("images", "metric_depth", "depth", *(("masks",) if self.static_only else ()))
 

@@ -65,10 +65,10 @@ def _gc(store: Store, given: argparse.Namespace) -> int:
         if said.strip().lower() not in ("y", "yes"):
             print("nothing was removed")
             return 1
-    freed, busy = remove(store, going)
-    print(f"removed {len(going) - len(busy)} results, {human_bytes(freed)}")
+    gone, busy = remove(store, going)
+    print(f"removed {len(gone)} results, {human_bytes(sum(k.bytes for k in gone))}")
     for kept in busy:
-        print(f"left alone, it is being written: {kept.folder}")
+        print(f"left alone, somebody uses it now: {kept.folder}")
     return 0
 
 
@@ -104,7 +104,7 @@ def main() -> int:
     removing = command("gc", _gc, "remove what no run or dataset that is still there refers to")
     removing.add_argument("--yes", action="store_true", help="do not ask")
     exporting = command("export", _export, "copy one scene of a run, with all its results")
-    exporting.add_argument("run", type=Path, help="folder of the run, or of its dataset")
+    exporting.add_argument("run", type=Path, help="folder of the run, or its dataset_dir")
     exporting.add_argument("scene")
     exporting.add_argument("target", type=Path, help="store to copy to; made if absent")
     given = parser.parse_args()
@@ -116,7 +116,7 @@ def main() -> int:
     except BrokenPipeError:  # whoever reads has seen enough
         sys.stderr.close()
         return 0
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(f"dynprep: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
 

@@ -17,44 +17,69 @@ PROVENANCE = "dynprep.json"  # in a dataset: what filled it
 
 @dataclass(frozen=True)
 class Reference:
-    """A run's folder, the one that holds its datasets, and its results by scene and stage as keys."""
+    """A run's folder and start (seconds since 1970), the folder that holds its datasets, and its
+    results by scene and stage as keys. pinned: counts whatever became of the run."""
 
     run: str
+    started: float
     dataset_dir: str
     results: dict[str, dict[str, str]]
+    pinned: bool = False
 
     def alive(self) -> bool:
-        """Whether the run's record, or a dataset that it was the last to fill, is still there."""
-        return (Path(self.run) / RUN_FILE).is_file() or any(
-            self._filled(folder) for folder in self.datasets()
+        """Whether the run's record, or a dataset that it was the last to fill, is still there, or
+        nothing can be said: its disk is not here."""
+        return (
+            self.pinned
+            or self._is(Path(self.run) / RUN_FILE, "started")
+            or any(self._is(d / PROVENANCE, "run", "started") for d in self.datasets())
+            or not _reachable(Path(self.run))
         )
 
     def datasets(self) -> list[Path]:
         """One folder a scene."""
         return [Path(self.dataset_dir) / scene for scene in self.results]
 
-    def _filled(self, folder: Path) -> bool:
-        try:
-            found = json.loads((folder / PROVENANCE).read_text())
-        except (OSError, ValueError):
-            return False
-        return bool(Path(found["run"]["folder"]).absolute() == Path(self.run))
-
     def names(self) -> set[tuple[str, str]]:
         """(stage, key) of every result."""
         return {(s, key) for stages in self.results.values() for s, key in stages.items()}
 
+    def _is(self, path: Path, *where: str) -> bool:
+        """Whether the file says that this run wrote it."""
+        try:
+            found = json.loads(path.read_text())
+            for name in where:
+                found = found[name]
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError, KeyError, TypeError):
+            return True  # there, but not to be read: nothing is given up for that
+        return bool(found == self.started)
+
+
+def _reachable(path: Path) -> bool:
+    """Whether more than a top-level folder of ``path`` is there: else its disk may be elsewhere."""
+    near = next(p for p in [path, *path.parents] if p.exists())
+    return len(near.parts) > len(path.parts[:2])
+
 
 def remember(
-    store: Store, run: Path, dataset_dir: Path, results: Mapping[str, Mapping[str, str]]
+    store: Store,
+    run: Path,
+    started: float,
+    dataset_dir: Path,
+    results: Mapping[str, Mapping[str, str]],
+    pinned: bool = False,
 ) -> None:
-    """Note that ``run`` uses ``results``; what a former run in the same folder used is forgotten."""
-    name = hashlib.sha256(str(run.absolute()).encode()).hexdigest()[:32]
+    """Note that ``run``, begun at ``started``, uses ``results``."""
     reference = Reference(
         str(run.absolute()),
+        started,
         str(dataset_dir.absolute()),
         {scene: dict(stages) for scene, stages in results.items()},
+        pinned,
     )
+    name = hashlib.sha256(f"{reference.run} {started}".encode()).hexdigest()[:32]
     write_json(store.root / FOLDER / f"{name}.json", asdict(reference))
 
 

@@ -1,6 +1,7 @@
 """The folder of all results."""
 
 import hashlib
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,8 +18,9 @@ ONLY = "all"  # the item of results that have but one
 class Store:
     """Results under ``root``/stage/key. Two processes may share it."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root.absolute()
+    def __init__(self, root: Path, verify: bool = False) -> None:
+        """verify: re-hash what ``kept`` finds before it is used."""
+        self.root, self.verify = root.absolute(), verify
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -33,15 +35,23 @@ class Store:
     def kept(self, recipe: Recipe, make: Callable[[ItemWriter], None]) -> Result:
         """A small result with one item, made on the spot by ``make`` unless it is there."""
         result = self.result(recipe)
-        if result.seal() is None or ONLY not in result.sound(False):
+        if not self._whole(result):
             with self.lock(result):
-                if result.seal() is None or ONLY not in result.sound(False):
+                if not self._whole(result):
+                    started = time.perf_counter()
                     result.begin({})
                     writer = result.writer(ONLY)
                     make(writer)
                     result.add(writer)
-                    result.close([ONLY], {})
+                    result.close([ONLY], {"seconds": time.perf_counter() - started})
         return result
+
+    def _whole(self, result: Result) -> bool:
+        return result.seal() is not None and ONLY in result.sound(self.verify)
+
+    def gate(self) -> FileLock:
+        """Whoever holds it may decide, from what is there, what will be used, or what may go."""
+        return self._lock("gate")
 
     def opened(self, stage: str, key: str) -> Result:
         """A result that is there, by its name. Raises UserError if it is not whole."""

@@ -1,5 +1,7 @@
 """What a store holds, what uses it, and what may go."""
 
+import contextlib
+import json
 import os
 import shutil
 import time
@@ -12,7 +14,7 @@ from filelock import Timeout
 from dynprep.errors import UserError
 from dynprep.files import TEMPORARY, link
 from dynprep.store.recipe import Recipe
-from dynprep.store.references import FOLDER, Reference, references
+from dynprep.store.references import FOLDER, PROVENANCE, Reference, references, remember
 from dynprep.store.result import SEAL, Result
 from dynprep.store.store import LOCKS, Store
 
@@ -57,7 +59,10 @@ def _kept(stage: str, folder: Path, users: list[str]) -> Kept:
     seal = Result(folder, Recipe(stage, 0, "")).seal()
     recipe = (seal or {}).get("recipe", {})
     inputs = tuple(sorted(recipe.get("inputs", {}).items()))
-    size = sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    size = 0
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a temporary name, renamed meanwhile
+            size += file.stat().st_size
     path = folder / SEAL if seal else folder
     made = path.stat().st_mtime
     backend = str(recipe.get("backend", "")).rpartition(".")[2]
@@ -82,16 +87,27 @@ def unused(store: Store) -> list[Kept]:
 
 
 def _newest(folder: Path) -> float:
-    return max(p.stat().st_mtime for p in [folder, *folder.iterdir()])
+    times = [folder.stat().st_mtime]
+    for path in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a temporary name, renamed meanwhile
+            times.append(path.stat().st_mtime)
+    return max(times)
 
 
-def remove(store: Store, results: list[Kept]) -> tuple[int, list[Kept]]:
-    """Remove results and notes of runs that are gone. Returns the bytes that left the store, and
-    results that were left alone because somebody is writing them.
+def remove(store: Store, shown: list[Kept]) -> tuple[list[Kept], list[Kept]]:
+    """Remove results and notes of runs that are gone; of those ``shown`` only what still nobody
+    uses. Returns what left the store, and what was left alone because somebody came to use it.
 
     A dataset's hard links keep their bytes: nothing outside of the store is touched."""
-    freed, busy = 0, []
-    for kept in results:
+    with store.gate():  # no run decides meanwhile what it will use
+        return _remove(store, shown)
+
+
+def _remove(store: Store, shown: list[Kept]) -> tuple[list[Kept], list[Kept]]:
+    still = {k.folder for k in unused(store)}
+    busy = [kept for kept in shown if kept.folder not in still]
+    gone = []
+    for kept in (k for k in shown if k.folder in still):
         try:
             with store.lock_named(kept.stage, kept.key).acquire(timeout=0):
                 away = kept.folder.with_name(f"{TEMPORARY}gone-{kept.key}")
@@ -100,11 +116,11 @@ def remove(store: Store, results: list[Kept]) -> tuple[int, list[Kept]]:
         except Timeout:
             busy.append(kept)
             continue
-        freed += kept.bytes
+        gone.append(kept)
     for path, reference in references(store).items():
         if not reference.alive():
             path.unlink(missing_ok=True)
-    return freed, busy
+    return gone, busy
 
 
 def verify(store: Store, tell: Callable[[str], None]) -> int:
@@ -124,34 +140,60 @@ def verify(store: Store, tell: Callable[[str], None]) -> int:
 
 def export(store: Store, run: Path, scene: str, target: Path) -> tuple[int, int]:
     """Copy what a run used for a scene into another store, at ``target``, by hard link where that
-    can be. Returns results and bytes. Raises UserError where the run or scene is not known, or a
-    result is gone."""
-    given = run.absolute()
-    mine = [r for r in references(store).values() if given in _places(r)]
-    if not mine:
-        raise UserError(f"{run}: no run that uses this store; see python -m dynprep.store ls")
-    scenes = sorted({name for reference in mine for name in reference.results})
-    if scene not in scenes:
-        raise UserError(f"{run}: has no scene '{scene}'; there is {', '.join(scenes)}")
-    count = size = 0
+    can be; there it counts as used. Returns results and bytes. Raises UserError where the run or
+    scene is not known, or a result is gone.
+
+    run: its folder, that of its datasets, or one scene's dataset."""
+    reference = _reference_of(store, run, scene)
+    if scene not in reference.results:
+        scenes = ", ".join(sorted(reference.results))
+        raise UserError(f"{run}: has no scene '{scene}'; there is {scenes}")
     other = Store(target)
-    for stage, key in mine[-1].results[scene].items():
-        result = store.opened(stage, key)
-        folder = other.root / stage / key
-        if (folder / SEAL).exists():
-            continue
-        away = folder.with_name(f"{TEMPORARY}{key}")
-        for item in _files(result):
-            away.mkdir(parents=True, exist_ok=True)
-            link(result.folder / item, away / item)
-            size += (away / item).stat().st_size
-        os.replace(away, folder)
-        count += 1
+    if other.root == store.root:
+        raise UserError(f"{target}: is this store itself; name another folder")
+    count = size = 0
+    with other.gate():
+        for stage, key in reference.results[scene].items():
+            if stage != "images" and not (store.root / stage / key / SEAL).exists():
+                continue  # a helper that nobody needed that time
+            copied = _copy(store.opened(stage, key), other)
+            count, size = count + (copied > 0), size + copied
+        used = {scene: reference.results[scene]}
+        remember(other, Path(reference.run), reference.started, target, used, pinned=True)
     return count, size
 
 
-def _places(reference: Reference) -> list[Path]:
-    return [Path(reference.run), *reference.datasets()]
+def _copy(result: Result, other: Store) -> int:
+    """Bytes copied; 0 where it was there."""
+    folder = other.result(result.recipe).folder
+    if (folder / SEAL).exists():
+        return 0
+    with other.lock(result):
+        away = folder.with_name(f"{TEMPORARY}{folder.name}")
+        away.mkdir(parents=True, exist_ok=True)
+        for name in _files(result):
+            link(result.folder / name, away / name)
+        if folder.exists():  # of a run that was stopped there
+            shutil.rmtree(folder)
+        os.replace(away, folder)
+    return sum(p.stat().st_size for p in folder.iterdir())
+
+
+def _reference_of(store: Store, run: Path, scene: str) -> Reference:
+    """The note of the run that ``run`` names; of several in one folder the last."""
+    given = run.absolute()
+    wanted: float | None = None
+    for dataset in (given, given / scene):
+        if (dataset / PROVENANCE).is_file():
+            wanted = json.loads((dataset / PROVENANCE).read_text()).get("run", {}).get("started")
+    mine = [
+        r
+        for r in references(store).values()
+        if (r.started == wanted if wanted is not None else Path(r.run) == given)
+    ]
+    if not mine:
+        raise UserError(f"{run}: no run that uses this store; see python -m dynprep.store ls")
+    return max(mine, key=lambda r: (scene in r.results, r.started))
 
 
 def _files(result: Result) -> Iterator[str]:

@@ -51,6 +51,7 @@ class Summary:
     seconds: float = 0.0
     peak_memory: int = 0
     failure: str | None = None
+    objective: float | None = None
 
     def backend(self, run: StageRun) -> str:
         """How the user calls what ran."""

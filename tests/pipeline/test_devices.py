@@ -1,28 +1,63 @@
 """Jobs side by side on a machine with several GPUs."""
 
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dynprep.pipeline.devices import take_one
+from dynprep.pipeline import devices
 
 
-def test_each_job_takes_a_free_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    gpus = ["0", "3"]
-    first = take_one(gpus, tmp_path, 0)
-    assert first is not None and os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-    second = take_one(gpus, tmp_path, 1)
-    assert second is not None and os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-    assert take_one(gpus, tmp_path, 3) is None  # none is free: shared evenly
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "3"
-    first.release()
-    assert take_one(gpus, tmp_path, 4) is not None
+@pytest.fixture(autouse=True)
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A machine with GPUs 0 and 3."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(devices, "visible_gpus", lambda: ["0", "3"])
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    yield
+    for lock in devices._held:
+        lock.release()
+    devices._held.clear()
+
+
+def taken_by_another_process(number: int) -> tuple[str, object]:
+    """What a further process takes."""
+    held = list(devices._held)
+    devices._held.clear()
+    os.environ["CUDA_VISIBLE_DEVICES"] = "0,3"
+    devices.take_one("auto", number)
+    mine = devices._held[0] if devices._held else None
+    devices._held[:] = held
+    return os.environ["CUDA_VISIBLE_DEVICES"], mine
+
+
+def test_each_process_takes_a_free_gpu_and_keeps_it() -> None:
+    devices.take_one("auto", 0)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    devices.take_one("auto", 1)  # the next job of the same process
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    gpu, lock = taken_by_another_process(1)
+    assert gpu == "3" and lock is not None
+    assert taken_by_another_process(3) == ("3", None)  # none is free: shared evenly
+    lock.release()  # type: ignore[attr-defined]
+    assert taken_by_another_process(2)[0] == "3"
 
 
-def test_one_gpu_is_no_choice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5")
-    assert take_one(["5"], tmp_path, 2) is None
-    assert os.environ["CUDA_VISIBLE_DEVICES"] == "5"
+def test_who_asks_for_several_gets_them() -> None:
+    devices.take_one(2, 0)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,3"
+
+
+def test_the_clusters_choice_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_JOB_ID", "7")
+    devices.take_one("auto", 0)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,3"
+
+
+def test_one_gpu_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "visible_gpus", lambda: ["3"])
+    devices.take_one("auto", 5)
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,3"
