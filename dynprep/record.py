@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
@@ -115,13 +116,17 @@ def read_record(folder: Path) -> dict[str, Any]:
 
 def environment() -> dict[str, Any]:
     """Packages with versions, hardware, and the commit of this code."""
-    packages = {d.name: d.version for d in distributions() if d.name}
     return {
         "python": platform.python_version(),
-        "packages": dict(sorted(packages.items())),
+        "packages": _packages(),
         "hardware": _hardware(),
         "code": _code(),
     }
+
+
+@lru_cache
+def _packages() -> dict[str, str]:
+    return dict(sorted((d.name, d.version) for d in distributions() if d.name))
 
 
 def _hardware() -> dict[str, Any]:

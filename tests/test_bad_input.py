@@ -44,6 +44,7 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
         (["data.pth=x"], ["data.pth", "data.path"]),
         (["data.path=dog.mp4"], ["data.path is an option of", "data=video"]),
         (["data=video", "data.path=a (1).mp4"], ["quotes"]),
+        (["camera.focal=nan"], ["camera", "nan"]),
         (["flow.rat=4"], ["flow.rat", "flow.rate"]),
         (["aligment=median"], ["aligment", "alignment"]),
         (["flow.rate=four"], ["flow.rate=four", "whole number"]),

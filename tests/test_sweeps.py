@@ -188,6 +188,34 @@ def test_a_search_finds_the_best_setting(tmp_path: Path) -> None:
     assert best["best_value"] == max(values)
 
 
+@pytest.mark.slow
+def test_jobs_that_die_or_cannot_start_are_named(tmp_path: Path) -> None:
+    done = cli(tmp_path, "-m", *QUICK, "seed=0,${nope}", "flow.formats=[pth]", "points=none")
+    assert done.returncode == 1
+    assert "dynprep: job 1 failed: Interpolation key 'nope' not found" in done.stderr
+    assert "job 1 of 2 is not done" in done.stderr
+    assert (tmp_path / "sweep" / "comparison.html").is_file()
+    arguments = ["-m", *QUICK, "alignment=median,huber,lstsq", "hydra/launcher=parallel"]
+    sweep = subprocess.Popen(
+        command(*arguments), cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.time() + 100
+    began = time.time_ns()
+    victim = None
+    while victim is None and time.time() < deadline:
+        time.sleep(0.1)
+        for path in (tmp_path / "sweep").glob("*/run.json"):
+            if path.stat().st_mtime_ns > began:
+                victim = json.loads(path.read_text())["process"]
+    assert victim is not None
+    os.kill(victim, signal.SIGKILL)
+    _, told = sweep.communicate(timeout=200)
+    assert sweep.returncode == 1
+    assert "is not done: ended without a word" in told
+    assert "run the same command again to go on" in told
+    assert cli(tmp_path, *arguments).returncode == 0
+
+
 def test_a_choice_that_is_not_there_stops_before_any_job(tmp_path: Path) -> None:
     done = cli(tmp_path, "-m", *QUICK, "alignment=median,hubr")
     assert done.returncode == 1

@@ -1,6 +1,7 @@
 """A configuration node checked against the class it configures, before anything is built."""
 
 import difflib
+import math
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -22,7 +23,8 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether ``value`` (from YAML) is of the annotated type; whole numbers pass as floats."""
+    """Whether ``value`` (from YAML) is of the annotated type; whole numbers pass as floats,
+    NaN and infinity do not."""
     origin, args = get_origin(kind), get_args(kind)
     if kind is Any:
         return True
@@ -35,7 +37,8 @@ def fits(value: Any, kind: Any) -> bool:
     if origin in (dict, Mapping):
         return isinstance(value, dict) and all(fits(v, args[1]) for v in value.values())
     if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and math.isfinite(value)
     if kind is int:
         return isinstance(value, int) and not isinstance(value, bool)
     if kind is None or kind is type(None):

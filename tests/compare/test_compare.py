@@ -60,6 +60,48 @@ def test_page_works_in_a_browser(compared: Path, tmp_path: Path) -> None:
     assert "frame 00000" in dom
 
 
+def compare_here(monkeypatch: pytest.MonkeyPatch, out: Path, *runs: Path) -> str:
+    monkeypatch.setattr(
+        sys, "argv", ["compare", *map(str, runs), "compare.width=32", "--out", str(out)]
+    )
+    assert main() == 0
+    return (out / "comparison.html").read_text()
+
+
+def test_only_the_same_frames_are_laid_side_by_side(
+    run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    masks = [*SMALL, "stages=[masks]"]
+    a = run_here(*masks, "data.end=6", name="a")
+    b = run_here(*masks, "data.start=2", name="b")
+    c = run_here(*masks, "data.start=2", "masks.noise_factor=3.0", name="c")
+    page = compare_here(monkeypatch, tmp_path / "out", a, b, c)
+    assert "demo (run a)" in page and "demo (run b, c)" in page
+    assert page.count("Agreement: masks") == 1
+
+
+def test_a_number_that_one_run_lacks_is_shown(
+    run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a = run_here(*SMALL, name="a")
+    b = run_here(
+        *SMALL, "prior=none", "flow.formats=[pth]", "points=none", "flow.rate=16", name="b"
+    )
+    page = compare_here(monkeypatch, tmp_path / "out", a, b)
+    table = page[page.index('id="table"') : page.index("</table>")]
+    assert "prior/<br>absrel/" in table
+    assert "flow.formats" in table
+
+
+def test_a_run_that_found_its_inputs_repeats_too(
+    run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_here(*SMALL, name="a")
+    folder = run_here(*SMALL, "stages=[alignment]", "alignment=huber", name="b")
+    monkeypatch.chdir(tmp_path)
+    assert reproduce(folder, []) == 0
+
+
 def test_what_cannot_be_compared_is_said_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -65,6 +65,34 @@ def test_a_dataset_keeps_its_results_when_the_run_is_gone(
     assert not list((tmp_path / "store").glob("depth/*"))
 
 
+def test_a_run_that_comes_while_the_question_stands_keeps_its_results(
+    run_here: RunHere, tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.rmtree(run_here(*SMALL, name="a"))
+
+    def meanwhile(_: str) -> str:
+        run_here(*SMALL, name="b")
+        return "y"
+
+    monkeypatch.setattr("builtins.input", meanwhile)
+    status, told = tool("gc")
+    assert status == 0 and "somebody uses it now" in told
+    before = len(list((tmp_path / "store").glob("*/*/result.json")))
+    run_here(*SMALL, name="c")
+    assert len(list((tmp_path / "store").glob("*/*/result.json"))) == before
+
+
+def test_two_runs_in_one_folder_keep_both_datasets(
+    run_here: RunHere, tool: Tool, tmp_path: Path
+) -> None:
+    run_here(*SMALL, f"dataset_dir={tmp_path / 'one'}", name="a")
+    run_here(*SMALL, "alignment=huber", f"dataset_dir={tmp_path / 'two'}", name="a")
+    assert "nothing to remove" in tool("gc")[1]
+    shutil.rmtree(tmp_path / "one")
+    tool("gc", "--yes")
+    assert len(list((tmp_path / "store" / "alignment").iterdir())) == 1
+
+
 def test_damage_is_found(run_here: RunHere, tool: Tool, tmp_path: Path) -> None:
     run_here(*SMALL)
     assert tool("verify") == (0, "every file is as it was written\n")
@@ -87,8 +115,24 @@ def test_a_scene_moves_to_another_machine(run_here: RunHere, tool: Tool, tmp_pat
         <= {p: p.stat().st_mtime_ns for p in (tmp_path / "other").rglob("*.npy")}.items()
     )
     assert tree(a / "dataset", PROVENANCE) == tree(b / "dataset", PROVENANCE)
+    for note in (tmp_path / "other" / "references").iterdir():
+        if note.read_text().count('"pinned": true'):
+            kept = note
+    shutil.rmtree(b)
+    assert "nothing to remove" in tool("--store", tmp_path / "other", "gc", "--yes")[1], kept
+    status, told = tool("export", a / "dataset", "demo", tmp_path / "third")
+    assert status == 0 and (tmp_path / "third" / "depth").is_dir()
     status, told = tool("export", a, "nobody", tmp_path / "other")
     assert status == 1 and "has no scene 'nobody'; there is demo" in told
+
+
+def test_damaged_scores_are_made_again(run_here: RunHere, tmp_path: Path) -> None:
+    good = (run_here(*SMALL, name="a") / "scores.json").read_text()
+    for victim in (tmp_path / "store").glob("scores/*/scores.json"):
+        victim.chmod(0o644)
+        victim.write_text(victim.read_text().replace("1", "2"))
+    assert (run_here(*SMALL, name="b") / "scores.json").read_text() != good
+    assert (run_here(*SMALL, "store.verify=true", name="c") / "scores.json").read_text() == good
 
 
 def test_lists_fit_a_terminal(run_here: RunHere, tool: Tool) -> None:
