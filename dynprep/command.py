@@ -18,8 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from dynprep.config.typed import nearest
-from dynprep.errors import UserError
+from dynprep.errors import UserError, nearest
 from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 
 _UNKNOWN = re.compile(r"not in struct|Could not override|No match in the defaults", re.IGNORECASE)

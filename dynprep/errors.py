@@ -1,8 +1,19 @@
 """What a user did that cannot work, said in one line."""
 
+import difflib
+from collections.abc import Sequence
+
 
 class UserError(Exception):
     """A fault that its reader can mend: what is wrong, in which file or option, and what to do.
 
     It is shown as one line without a traceback, and the program ends with a non-zero status.
     """
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """'; did you mean a or b?' for a mistyped ``name``, or what there is when nothing is near."""
+    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"there is {', '.join(sorted(known))}"

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dynprep.config.typed import build, build_one, fits, nearest, spoken
-from dynprep.errors import UserError
+from dynprep.config.typed import build, build_one, fits, spoken
+from dynprep.errors import UserError, nearest
 from dynprep.pipeline.plan import HELPERS, AnyStage
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.scene.data import Data

@@ -1,6 +1,5 @@
 """A configuration node checked against the class it configures, before anything is built."""
 
-import difflib
 import math
 import types
 from collections.abc import Mapping, Sequence
@@ -8,18 +7,10 @@ from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from dynprep.errors import UserError
+from dynprep.errors import UserError, nearest
 
 TARGET = "_target_"
 Kind = TypeVar("Kind")
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """'; did you mean a or b?' for a mistyped ``name``, or what there is when nothing is near."""
-    close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"there is {', '.join(sorted(known))}"
 
 
 def fits(value: Any, kind: Any) -> bool:

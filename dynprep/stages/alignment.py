@@ -58,7 +58,7 @@ class AlignmentFit(Stage[Inputs, tuple[list[Fit], list[str]]]):
     video_pixels: int
 
     name = "alignment_fit"
-    version = 1
+    version = 2
     whole = True
 
     def __post_init__(self) -> None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dynprep.config.typed import nearest
-from dynprep.errors import UserError
+from dynprep.errors import UserError, nearest
 from dynprep.pipeline.execute import StageRun
 from dynprep.view.media import SceneMedia
 

@@ -57,8 +57,14 @@ def huber(m: Array, r: Array, delta: float, rounds: int) -> Affine:
 
 
 def spread_ratio(m: Array, r: Array) -> Affine:
-    """Scale from the ratio of median absolute deviations: never negative, blind to correlation."""
+    """Scale from the ratio of median absolute deviations: never negative, blind to correlation.
+
+    Where more than half of a map is one value (sky) that deviation is 0, and the standard deviation
+    stands in for it. A constant m or r gives scale 0."""
     mid_m, mid_r = float(np.median(m)), float(np.median(r))
-    deviation = float(np.median(np.abs(m - mid_m)))
-    scale = float(np.median(np.abs(r - mid_r))) / deviation if deviation > 0 else 0.0
+    spreads = [float(np.median(np.abs(v - mid))) for v, mid in ((m, mid_m), (r, mid_r))]
+    if min(spreads) <= 0:
+        spreads = [float(np.std(v)) for v in (m, r)]
+        mid_m, mid_r = float(np.mean(m)), float(np.mean(r))
+    scale = spreads[1] / spreads[0] if spreads[0] > 0 else 0.0
     return Affine(scale, mid_r - scale * mid_m)

@@ -149,7 +149,7 @@ def readout(height: int, width: int, rate: int) -> tuple[np.ndarray, Readout]:
 def test_all_pairs_are_upstreams(upstream: Upstream, memory: float, together: int) -> None:
     """Kept volumes, windows of several queries together, and volumes made in pieces."""
     wanted = np.load(upstream.folder / "allpairs_full_T10_128x192.npz")
-    queries = range(10) if together == 1 and memory > 1e9 else [0, 4, 9]
+    queries = range(0, 10, 2) if together == 1 and memory > 1e9 else [0, 9]
     network, clip = upstream.network("full"), upstream.video(10, 128, 192)
     engine = engine_of(network, clip, memory=memory, together=together)
     points, read = readout(128, 192, 8)

@@ -67,3 +67,14 @@ def test_constant_map_gives_scale_zero_and_spread_is_never_negative() -> None:
     fit = least_squares(np.full(50, 0.7), r)
     assert fit.scale == 0 and fit.shift == pytest.approx(r.mean())
     assert spread_ratio(-r, r).scale > 0
+
+
+@given(seed=st.integers(0, 10**6), sky=st.floats(0.51, 0.9))
+def test_spread_survives_a_sky_that_fills_most_of_the_map(seed: int, sky: float) -> None:
+    rng = np.random.default_rng(seed)
+    r = rng.uniform(0.1, 1, 1000)
+    r[: int(1000 * sky)] = 0.0
+    fit = spread_ratio((r - 0.3) / 2, r)
+    assert fit.scale == pytest.approx(2) and fit.shift == pytest.approx(0.3)
+    upside_down = spread_ratio(-r, r)
+    assert upside_down.scale > 0
