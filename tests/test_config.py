@@ -185,3 +185,14 @@ def test_help_is_worth_reading(run_cli: Callable[..., subprocess.CompletedProces
     ):
         assert word in done.stdout, done.stdout
     assert max(len(line) for line in done.stdout.splitlines()) <= 100
+
+
+def test_each_job_of_a_cluster_gets_a_gpu() -> None:
+    pytest.importorskip("submitit")
+    from hydra import compose, initialize_config_dir
+
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        config = compose("config", ["hydra/launcher=slurm"], return_hydra_config=True)
+    launcher = config.hydra.launcher
+    assert launcher._target_.endswith("SlurmLauncher")
+    assert (launcher.gpus_per_node, launcher.nodes, launcher.tasks_per_node) == (1, 1, 1)
