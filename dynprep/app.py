@@ -115,7 +115,13 @@ def _run(
     if chosen.logger.group is None:
         chosen.logger.group = sweep
     name = "+".join(scene.name for scene in plan.scenes)
-    summary = Summary(name, folder, config, chosen.backends, versions())
+    summary = Summary(
+        name if job.number is None else f"{name}/{job.number}",
+        folder,
+        config,
+        chosen.backends,
+        versions(),
+    )
     try:
         with plain_errors("dataset_dir", chosen.dataset_dir):
             _execute(plan, chosen, terminal, summary, origin)
@@ -171,7 +177,9 @@ def _licences(chosen: Settings) -> list[str]:
 def _finish(plan: Plan, chosen: Settings, summary: Summary, started: float) -> Path | None:
     summary.seconds = time.time() - started
     summary.peak_memory = _peak_memory()
-    return _look(plan, chosen, summary)
+    report = _look(plan, chosen, summary)
+    summary.seconds = time.time() - started  # what was drawn cannot show how long that took
+    return report
 
 
 def _execute(

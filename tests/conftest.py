@@ -67,6 +67,7 @@ def run_here(tmp_path: Path) -> RunHere:
             "dataset_dir": f"dataset_dir={folder / 'dataset'}",
             "store_dir": f"store_dir={tmp_path / 'store'}",
             "logger": "logger=none",
+            "logger.report": "logger.report=false",
             "trainer.readers": "trainer.readers=0",
         }
         config, choices = composed([v for k, v in base.items() if k not in given] + list(overrides))

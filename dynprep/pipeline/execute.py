@@ -4,6 +4,7 @@ import platform
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -51,6 +52,7 @@ class StageRun:
         return self.made / self.seconds if self.seconds > 0 else 0.0
 
 
+@lru_cache
 def versions() -> dict[str, str]:
     """Versions of dynprep, Python and the packages that results depend on."""
     found = {"dynprep": __version__, "python": platform.python_version()}

@@ -3,12 +3,14 @@
 import hashlib
 import math
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from dynprep.cores import cores
 from dynprep.files import sha256
 from dynprep.scene.truth import Truth
 from dynprep.stages.inputs import SceneResults
@@ -78,24 +80,25 @@ def _all(
     outside: dict[str, str],
     truth: Truth | None,
 ) -> Scores:
-    found: Scores = {}
     shown = {*stages, "images"}
-    for name, judge in judges.items():
-        stage = name.split(".")[0]
-        if not {stage, *judge.others} <= shown:
-            continue
+
+    def judged(name: str) -> Scores:
+        judge, stage = judges[name], name.split(".", maxsplit=1)[0]
         read = (stage, "images", *judge.others)
         recipe = Recipe(
             stage="scores",
             version=_VERSION,
             backend=f"{judge.module}.{judge.function}",
             options={"of": stage},
-            inputs={**{name: inputs[name].key for name in read}, **outside},
+            inputs={**{n: inputs[n].key for n in read}, **outside},
         )
         given = (inputs, stage) if truth is None else (inputs, stage, truth)
-        result = store.kept(recipe, partial(_write, judge, given))
-        found |= result.json(_FILE)
-    return found
+        found: Scores = store.kept(recipe, partial(_write, judge, given)).json(_FILE)
+        return found
+
+    able = [n for n, judge in judges.items() if {n.split(".")[0], *judge.others} <= shown]
+    with ThreadPoolExecutor(cores()) as pool:
+        return {k: v for scores in pool.map(judged, able) for k, v in scores.items()}
 
 
 def _write(judge: Judge, given: tuple[Any, ...], writer: ItemWriter) -> None:

@@ -164,7 +164,7 @@ def test_scale_below_zero_is_refused_and_recorded(run_here: RunHere, tmp_path: P
 
 
 def test_report_needs_nothing_else(run_here: RunHere) -> None:
-    out = run_here(*SMALL, "metric_depth=parallax")
+    out = run_here(*SMALL, "metric_depth=parallax", "logger.report=true")
     page = (out / "report.html").read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
     for word in ("What ran", "Tracks of the middle frame", "data:video/mp4", "Alignment over time", "<svg",
@@ -184,7 +184,7 @@ def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
     )
     if browser is None:
         pytest.skip("Chromium is not installed")
-    out = run_here(*SMALL)
+    out = run_here(*SMALL, "logger.report=true")
     shot = tmp_path / "shot.png"
     names = (
         "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
@@ -234,7 +234,7 @@ def test_wandb_run_of_a_failure_is_finished_as_failed(run_here: RunHere, tmp_pat
     Image.new("L", (96, 64)).save(tmp_path / "masks" / "00000.png")
     with pytest.raises(UserError, match="no mask"):
         run_here("data=frames", f"data.path={folder}", "masks=folder", f"masks.path={tmp_path / 'masks'}",
-                 "logger=wandb")  # fmt: skip
+                 "logger=wandb", "logger.report=true")  # fmt: skip
     (run,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
     parsed = _read_wandb(run)
     assert parsed["exit"] == 1 and "no mask" in parsed["summary"]["failure"]
