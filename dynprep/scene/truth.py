@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dynprep.errors import UserError
+from dynprep.files import read_array
 from dynprep.scene.pictures import listing
 from dynprep.vision.sampling import inside
 
@@ -75,7 +76,7 @@ class Truth:
     @property
     def knows_hiding(self) -> bool:
         """Whether it is known where points are hidden."""
-        shapes = (np.load(p, mmap_mode="r", allow_pickle=False).shape for p in self.flows.values())
+        shapes = (read_array(p, mapped=True).shape for p in self.flows.values())
         return all(shape[-1] == 3 for shape in shapes)
 
     def tracks(
@@ -86,7 +87,7 @@ class Truth:
         or a truth of another size."""
         if self.flows:
             path = self.flows.get((query, target))
-            field = None if path is None else np.load(path, allow_pickle=False)
+            field = None if path is None else read_array(path)
             if field is None or field.shape[:2] != size:
                 return None
             x, y = points.astype(int).T
@@ -103,7 +104,7 @@ class Truth:
         """Raise UserError for what could not be read later."""
         for path in [*self.depths[:1], *self.flows.values()]:
             try:
-                shape = np.load(path, mmap_mode="r", allow_pickle=False).shape
+                shape = read_array(path, mapped=True).shape
             except (OSError, ValueError) as error:
                 raise UserError(f"{path}: not readable ({error}); check data.truth") from None
             wanted = ("H, W",) if path.parent.name == "depth" else ("H, W, 2", "H, W, 3")
@@ -116,7 +117,7 @@ class Truth:
 
     def depth(self, frame: int) -> NDArray[np.float32]:
         """Depth (H, W) in metres of source frame ``frame``."""
-        return np.load(self.depths[frame], allow_pickle=False)
+        return read_array(self.depths[frame])
 
     def label(self, frame: int) -> NDArray[np.uint8]:
         """Labels (H, W) of source frame ``frame``; 0 is background, colours are as well."""

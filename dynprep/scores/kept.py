@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import threading
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from dynprep.store import ItemWriter, Recipe, Store
 
 Scores = dict[str, float]
 
+_IMPORTING = threading.Lock()
 _FILE = "scores.json"
 _VERSION = 2  # raise it when the same results give other scores
 
@@ -103,6 +105,7 @@ def _all(
 
 def _write(judge: Judge, given: tuple[Any, ...], writer: ItemWriter) -> None:
     # imported only here: torchmetrics takes seconds, and mostly the scores are there
-    compute = getattr(import_module(judge.module), judge.function)
+    with _IMPORTING:  # modules that need each other must not be begun by two threads
+        compute = getattr(import_module(judge.module), judge.function)
     scores: Scores = compute(*given)
     writer.json(_FILE, {k: v for k, v in scores.items() if not math.isnan(v)})

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from dynprep.files import read_array
 from dynprep.stages.base import Stage, each
 from dynprep.stages.images import Resolution, resize, work_size
 from dynprep.stages.inputs import Frames, Inputs
@@ -109,7 +110,7 @@ class FlowFields:
     def _file(self, number: int) -> Any:
         if number not in self._open:
             path = self.result.file(f"{self.frames.stems[number]}.npy")
-            self._open[number] = np.load(path, mmap_mode="r", allow_pickle=False)
+            self._open[number] = read_array(path, mapped=True)
             if len(self._open) > _OPEN_FILES:
                 self._open.popitem(last=False)
         self._open.move_to_end(number)

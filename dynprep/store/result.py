@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from dynprep.errors import UserError
-from dynprep.files import TEMPORARY, link, sha256, sweep_temporary, whole, write_json
+from dynprep.files import (
+    TEMPORARY,
+    link,
+    read_array,
+    read_arrays,
+    sha256,
+    sweep_temporary,
+    whole,
+    write_json,
+)
 from dynprep.store.recipe import Recipe
 
 SEAL = "result.json"
@@ -127,12 +136,11 @@ class Result:
 
     def array(self, name: str) -> NDArray[Any]:
         """The .npy file ``name``."""
-        return np.load(self.file(name), allow_pickle=False)
+        return read_array(self.file(name))
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """The arrays of the .npz file ``name``."""
-        with np.load(self.file(name), allow_pickle=False) as bundle:
-            return {key: bundle[key] for key in bundle.files}
+        return read_arrays(self.file(name))
 
     def image(self, name: str) -> NDArray[Any]:
         """The pixels of the image file ``name``."""

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import distance_transform_edt
 
 from dynprep.errors import UserError
-from dynprep.files import sha256_of_all
+from dynprep.files import read_array, sha256_of_all
 from dynprep.scene.pictures import listing, unreadable
 from dynprep.scene.source import Source
 from dynprep.stages.base import each
@@ -135,7 +135,7 @@ def _read(path: Path) -> NDArray[Any]:
     """A depth map (H, W) as it is in the file."""
     try:
         if path.suffix.lower() == ".npy":
-            values = np.load(path, allow_pickle=False)
+            values = read_array(path)
         else:
             with Image.open(path) as image:
                 values = np.asarray(image)
