@@ -85,10 +85,7 @@ def start() -> int:
     status = _start()
     if (sweep := current()) is not None and status != STOPPED:
         sweep.end()
-        try:
-            status = max(status, _close(sweep))
-        except UserError as error:
-            status = _fail(str(error))
+        status = max(status, _close(sweep))
     return status
 
 
@@ -126,7 +123,8 @@ def _start() -> int:
 
 def _close(sweep: Sweep) -> int:
     """Say how the jobs of a multirun ended, and compare what they made."""
-    sweep.tell() if sweep.beside else None
+    if sweep.beside:
+        sweep.tell()
     records = sweep.records()
     if not records:
         return 0

@@ -11,22 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROVENANCE, SMALL, command, tree
+from tests.conftest import PROVENANCE, SMALL, cli, command, tree
 
 QUICK = [*SMALL, "logger=csv", "compare.width=64", "hydra.sweep.dir=sweep"]
 ALIGNMENTS = "alignment=median,huber"
-
-
-def cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        command(*arguments),
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        stdin=subprocess.DEVNULL,
-        check=False,
-    )
 
 
 def records(folder: Path) -> dict[str, dict]:
