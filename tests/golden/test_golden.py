@@ -1,0 +1,116 @@
+"""What runs compute, pinned: SHA-256 of every data file of three datasets.
+
+The numbers hold on machines that round alike; ``probe`` tells whether this one does. To pin anew after
+a change that is meant to give other bytes: ``DYNPREP_WRITE_GOLDEN=1 python -m pytest tests/golden``.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import solveh_banded
+
+from tests import networks
+from tests.conftest import SMALL, RunHere
+
+HERE = Path(__file__).parent
+ASIDE = ("dynprep.json", "dynprep_files.json")  # say who made a dataset and when
+WRITE = os.environ.get("DYNPREP_WRITE_GOLDEN") == "1"
+
+
+def probe() -> str:
+    """A hash of small computations by every library that results depend on."""
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((64, 64)).astype(np.float32)
+    image = cv2.resize(a, (97, 41), interpolation=cv2.INTER_AREA)
+    banded = np.stack([np.full(64, -0.5), np.full(64, 2.0)]).astype(np.float32)
+    picture = torch.from_numpy(a[:3].reshape(1, 3, 8, 8).copy())
+    kernel = torch.from_numpy(a[:4, :27].reshape(4, 3, 3, 3).copy())
+    parts = [
+        a @ a,
+        np.exp(a),
+        image,
+        solveh_banded(banded, a),
+        torch.nn.functional.conv2d(picture, kernel).numpy(),
+        torch.nn.functional.gelu(torch.from_numpy(a)).numpy(),
+    ]
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()
+
+
+def digests(dataset: Path) -> dict[str, str]:
+    """By folder (or file at the top): a hash of the names and hashes of its files."""
+    lines: dict[str, list[str]] = {}
+    for path in sorted(p for p in dataset.rglob("*") if p.is_file() and p.name not in ASIDE):
+        inner = path.relative_to(dataset)
+        where = str(inner.parent) if len(inner.parts) > 1 else inner.name
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        lines.setdefault(where, []).append(f"{inner.name} {content}")
+    return {k: hashlib.sha256("\n".join(v).encode()).hexdigest() for k, v in lines.items()}
+
+
+def hold(name: str, dataset: Path) -> None:
+    """Compare with what is pinned under ``name``, or pin it."""
+    path = HERE / f"{name}.json"
+    found = {"probe": probe(), "files": digests(dataset)}
+    if WRITE:
+        path.write_text(json.dumps(found, indent=1) + "\n")
+    pinned = json.loads(path.read_text())
+    if pinned["probe"] != found["probe"]:
+        pytest.skip("this machine rounds differently from the one that the hashes are from")
+    assert found["files"] == pinned["files"]
+
+
+@pytest.mark.slow
+def test_the_demo(run_here: RunHere) -> None:
+    hold("demo", run_here() / "dataset" / "demo")
+
+
+@pytest.mark.slow
+def test_blackswan(run_here: RunHere, shared: Path) -> None:
+    swan = shared / "data" / "blackswan"
+    run = run_here(
+        "data=frames", f"data.path={swan / 'images'}", "data.max_frames=8", "masks=folder",
+        f"masks.path={swan / 'masks'}", "metric_depth=parallax",
+    )  # fmt: skip
+    hold("blackswan", run / "dataset" / "blackswan")
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Sums of networks depend on how many threads share them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
+def test_a_network_of_every_kind(run_here: RunHere, tmp_path: Path) -> None:
+    from dynprep.models import AllTracker
+
+    weights = tmp_path / "weights"
+    networks.unidepth(weights / "unidepth")
+    networks.depth_anything(weights / "depth_anything")
+    networks.marigold(weights / "marigold")
+    tracker = networks.seeded(AllTracker("tiny"), gain=0.5)
+    torch.save({"model": tracker.state_dict()}, weights / "tracker.pth")
+    run = run_here(
+        *SMALL, "data.count=4", "masks=motion", "alignment=huber",
+        "metric_depth=unidepth_v2_vits14", f"metric_depth.checkpoint={weights / 'unidepth'}",
+        "depth=depth_anything_v2_small", f"depth.checkpoint={weights / 'depth_anything'}",
+        "depth.parameters=null", "prior=marigold", f"prior.checkpoint={weights / 'marigold'}",
+        "prior.parameters=null", "prior.steps=2", "resolution.prior_input=64",
+        "flow=alltracker_tiny", f"flow.checkpoint={weights / 'tracker.pth'}", "flow.iters=2",
+        "batch_size=1",
+    )  # fmt: skip
+    hold("networks", run / "dataset" / "demo")
