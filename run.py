@@ -1,8 +1,8 @@
-"""dynprep's command: ``python run.py --help``."""
+"""dynprep in a checkout: the same command as ``dynprep``. See ``python run.py --help``."""
 
 import sys
 
-from dynprep.command import start
+from dynprep.commands import main
 
 if __name__ == "__main__":
-    sys.exit(start())
+    sys.exit(main())

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, hashed, linked."""
+"""Files that are written completely or not at all, hashed, linked."""
 
 import hashlib
 import json
@@ -18,7 +18,7 @@ _BLOCK = 1 << 20
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` that becomes ``path`` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{TEMPORARY}{os.getpid()}-{path.name}")
@@ -31,7 +31,7 @@ def whole(path: Path) -> Iterator[Path]:
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write ``data`` under a temporary name, then rename."""
-    with whole(path) as temporary:
+    with atomic_path(path) as temporary:
         temporary.write_bytes(data)
 
 
@@ -50,7 +50,7 @@ def sha256(path: Path) -> str:
 
 
 def sha256_of_all(files: Iterable[Path]) -> str:
-    """One line a file, name and hash: what identifies a folder's content."""
+    """Names and hashes of files, one line each: what identifies a folder's content."""
     return "\n".join(f"{path.name} {sha256(path)}" for path in files)
 
 
@@ -61,8 +61,8 @@ def sweep_temporary(folder: Path) -> None:
 
 
 def link(source: Path, target: Path) -> None:
-    """Make ``target`` the same bytes as ``source``: a hard link, else a copy. Replaces ``target``."""
-    with whole(target) as temporary:
+    """Make ``target`` a hard link to ``source``, or a copy where links cannot be; an old ``target`` is replaced."""
+    with atomic_path(target) as temporary:
         temporary.unlink(missing_ok=True)
         try:
             # the file itself: a link to a symlink would hang in the air
@@ -79,8 +79,8 @@ _HEADER = threading.Lock()
 def read_array(path: Path, mapped: bool = False) -> NDArray[Any]:
     """The array in a .npy file, without pickle; from any thread. mapped: read when it is used."""
     with _HEADER:
-        found: NDArray[Any] = np.load(path, "r" if mapped else None, allow_pickle=False)
-    return found
+        values: NDArray[Any] = np.load(path, "r" if mapped else None, allow_pickle=False)
+    return values
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
@@ -97,7 +97,7 @@ def free_bytes(folder: Path) -> int:
 
 
 def human_bytes(count: float) -> str:
-    """1536 as '1.5 kB': decimal units, as disks are sold."""
+    """Bytes in words, 1536 as ``1.5 kB``: decimal units, as disks are sold."""
     for unit in ("B", "kB", "MB", "GB"):
         if count < 1000:
             return f"{count:.0f} {unit}" if unit == "B" or count >= 100 else f"{count:.1f} {unit}"

@@ -17,23 +17,26 @@ from typing import Any
 
 from dynprep.errors import UserError
 from dynprep.files import write_json
-from dynprep.pipeline.plan import Plan, ScenePlan
+from dynprep.pipeline.plan import Plan
 from dynprep.run_file import DONE, FAILED, MARK, RUN_FILE, RUNNING
 from dynprep.store import Result
 
-_FORMAT = 1
+_FORMAT = 2
 _ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
 class Job:
-    """How a run was asked for: overrides; in a multirun its folder and the job's number, and
-    whether other jobs run beside it."""
+    """How a run was asked for.
+
+    overrides: as on the command line; sweep, number: in a multirun its folder and the job's number; in_parallel:
+    whether other jobs run at the same time.
+    """
 
     overrides: tuple[str, ...] = ()
     sweep: Path | None = None
     number: int | None = None
-    beside_others: bool = False
+    in_parallel: bool = False
 
     @property
     def launch(self) -> str | None:
@@ -69,7 +72,7 @@ class Record:
             "seconds": None,
             "overrides": list(job.overrides),
             "choices": dict(choices),
-            "config": _sayable(config),
+            "config": _as_json(config),
             "folder": str(Path.cwd()),
             "environment": environment(),
         }
@@ -90,12 +93,12 @@ def fail_early(folder: Path, job: Job, failure: str) -> None:
     record.end(failure, scenes={})
 
 
-def _sayable(node: Any) -> Any:
-    """The same for JSON, which knows neither NaN nor infinity."""
+def _as_json(node: Any) -> Any:
+    """A configuration node for JSON, which knows neither NaN nor infinity."""
     if isinstance(node, Mapping):
-        return {k: _sayable(v) for k, v in node.items()}
+        return {k: _as_json(v) for k, v in node.items()}
     if isinstance(node, list | tuple):
-        return [_sayable(v) for v in node]
+        return [_as_json(v) for v in node]
     return str(node) if isinstance(node, float) and not math.isfinite(node) else node
 
 
@@ -165,28 +168,39 @@ def _code() -> dict[str, Any]:
     return {"commit": commit.stdout.decode().strip(), "changed": bool(state.stdout.strip())}
 
 
-def described(plan: Plan) -> dict[str, Any]:
-    """Scenes with their sources, and each whole result: what made it, what it cost, what came out."""
-    return {scene.name: _scene(plan, scene) for scene in plan.scenes}
+def describe_scenes(
+    plan: Plan, choices: Mapping[str, str], groups: Mapping[str, str]
+) -> dict[str, Any]:
+    """Scenes with their sources, and each complete result: what made it, what it cost, what came of it.
 
-
-def _scene(plan: Plan, scene: ScenePlan) -> dict[str, Any]:
-    whole = [name for name in scene.results if plan.complete(name, scene)]
+    choices, groups: by stage, how the user calls its backend, and the configuration's node that it is from.
+    """
     return {
-        "source": {"path": scene.source.describe(), **scene.source.identity()},
-        "truth": str(scene.source.truth) if scene.source.truth else None,
-        "results": {name: _result(scene.results[name], name in plan.wanted) for name in whole},
+        scene.name: {
+            "source": {"path": scene.source.describe(), **scene.source.identity()},
+            "truth": str(scene.source.truth) if scene.source.truth else None,
+            "results": {
+                name: {
+                    "wanted": name in plan.wanted,
+                    "helper": plan.all_stages[name].is_helper,
+                    "choice": choices[name],
+                    "group": groups[name],
+                    **_describe_result(scene.results[name]),
+                }
+                for name in plan.complete_stages(scene)
+            },
+        }
+        for scene in plan.scenes
     }
 
 
-def _result(result: Result, wanted: bool) -> dict[str, Any]:
+def _describe_result(result: Result) -> dict[str, Any]:
     seal = result.seal() or {}
     files = sorted(f for item in result.items().values() for f in item.files.items())
     lines = "".join(f"{name} {digest}\n" for name, (_, digest) in files)
     return {
         "key": result.key,
         "backend": result.recipe.backend,
-        "wanted": wanted,
         "weights": result.recipe.weights,
         "inputs": result.recipe.inputs,
         "seconds": seal.get("seconds"),

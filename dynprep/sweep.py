@@ -1,4 +1,4 @@
-"""A multirun from above: follows its jobs, whoever launched them, and sums them up when all ended."""
+"""A multirun from above: follows its jobs, whoever launched them, and sums them up when all have ended."""
 
 import json
 import sys
@@ -24,10 +24,14 @@ def in_process(launcher: str) -> bool:
 
 @dataclass
 class Sweep:
-    """Of this process's multirun: its folder, which jobs were told as failed."""
+    """The multirun that this process started.
+
+    folder: where it lies; in_parallel: whether its jobs run in other processes; told: names of jobs that were
+    reported.
+    """
 
     folder: Path
-    beside: bool
+    in_parallel: bool
     told: set[str] = field(default_factory=set)
     ended: threading.Event = field(default_factory=threading.Event)
     watcher: threading.Thread | None = None
@@ -36,7 +40,7 @@ class Sweep:
         """Remember when it began; follow jobs that run elsewhere."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MARK).touch()
-        if self.beside:
+        if self.in_parallel:
             self.watcher = threading.Thread(target=self._watch, daemon=True)
             self.watcher.start()
 

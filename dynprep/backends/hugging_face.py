@@ -7,34 +7,29 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dynprep.backends.network import Network, alike
+from dynprep.arrays import AnyArray, Float32Array, Float64Array
+from dynprep.artefacts.base import Scene
+from dynprep.artefacts.images import Images
+from dynprep.backends.network import Network, group_by_shape
 from dynprep.errors import UserError
-from dynprep.models.running import to_host
-from dynprep.stages.images import Resolution
-from dynprep.stages.inputs import Inputs
+from dynprep.models.inference import to_host
 from dynprep.weights.tensors import damaged, mismatch, refused
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Array = NDArray[np.float32]
 
 # the deepest fusion layer has nothing to fuse yet: published DPT files leave these out
 _UNUSED = "fusion_stage.layers.0.residual_layer1."
 
 
 @dataclass(frozen=True)
-class Sample:
-    """pixels (3, h, w) as the network takes them, size (H, W) of ``images/``, intrinsics
-    [fx, fy, cx, cy] in pixels of ``images/`` and whether they are more than a guess."""
+class NetworkSample:
+    """pixels (3, h, w) as the network takes them, size (H, W) of ``images/``, intrinsics [fx, fy, cx, cy] in its
+    pixels where the backend needs them."""
 
-    pixels: NDArray[Any]
+    pixels: AnyArray
     size: tuple[int, int]
-    intrinsics: NDArray[np.float64] | None = None
-    known: bool = False
+    intrinsics: Float64Array | None = None
 
 
 @dataclass
@@ -49,13 +44,13 @@ class HuggingFaceNetwork(Network):
 
     def open_network(self) -> Any:
         folder = self.published().folder()
-        network = _load(folder, self.node)
+        network = _load(folder, self.group)
         kind = network.config.model_type
         if estimated := getattr(network.config, "depth_estimation_type", None):
             kind = f"{estimated} {kind}"
         if kind not in self.architectures:
             raise UserError(
-                f"{self.node}.checkpoint={folder}: a {kind} network; this backend runs "
+                f"{self.group}.checkpoint={folder}: a {kind} network; this backend runs "
                 f"{' or '.join(self.architectures)}"
             )
         return network
@@ -65,39 +60,41 @@ class HuggingFaceNetwork(Network):
 class DptStyle(HuggingFaceNetwork):
     """Networks with DPT's preprocessing: Depth Anything, DPT, MiDaS."""
 
-    resolution: Resolution
     follow_resolution: bool
 
-    exact = ("head",)
+    keep_float32 = ("head",)
 
     def inspect(self) -> None:
         super().inspect()
         processor(self.published().folder())
 
-    def options(self) -> dict[str, Any]:
-        found: dict[str, Any] = super().options()  # type: ignore[misc]
-        found.pop("resolution")
-        return {**found, "input": self._side()}
+    def key_options(self) -> dict[str, Any]:
+        return {**super().key_options(), "input": self._side()}
 
     def _side(self) -> int | None:
-        return self.resolution.depth_input if self.follow_resolution else None
+        return self.context.resolution.depth_input if self.follow_resolution else None
 
-    def pixels(self, inputs: Inputs, item: str) -> Array:
+    def pixels(self, scene: Scene, item: str) -> Float32Array:
         """The frame as the network takes it, (3, h, w): the processor that came with the weights,
         its size replaced by ``resolution.depth_input`` where that is followed."""
         prepare = processor(self.published().folder())
         size = {"height": self._side(), "width": self._side()} if self._side() else None
-        found = prepare(inputs.rgb(item), return_tensors="np", **({"size": size} if size else {}))
-        pixels: Array = found["pixel_values"][0]
+        rgb = scene[Images].rgb(item)
+        prepared = prepare(rgb, return_tensors="np", **({"size": size} if size else {}))
+        pixels: Float32Array = prepared["pixel_values"][0]
         return pixels
 
-    def maps(self, samples: Sequence[Sample], clamp: bool) -> list[Callable[[], Array]]:
+    def maps(
+        self, samples: Sequence[NetworkSample], clamp: bool
+    ) -> list[Callable[[], Float32Array]]:
         """The network's output of every sample brought to (H, W) bicubically, as
         ``post_process_depth_estimation`` does; clamp: to the range before, against overshoot."""
-        found: list[Callable[[], Array] | None] = [None] * len(samples)
-        for places in alike(samples, lambda s: (s.pixels.shape, s.size)):
-            batch = self.tensor([samples[k].pixels for k in places]).to(self.running.dtype())
-            with self.running.inference(self.device):
+        maps: list[Callable[[], Float32Array] | None] = [None] * len(samples)
+        for places in group_by_shape(samples, lambda s: (s.pixels.shape, s.size)):
+            batch = self.tensor([samples[k].pixels for k in places]).to(
+                self.inference.weights_dtype()
+            )
+            with self.inference.inference(self.device):
                 output = self.network(pixel_values=batch).predicted_depth.float()
             full = bicubic(output[:, None], samples[places[0]].size)
             if clamp:
@@ -105,8 +102,8 @@ class DptStyle(HuggingFaceNetwork):
                 high = output.amax((1, 2))[:, None, None]
                 full = full.clamp(low, high)
             for k, image in zip(places, full, strict=True):
-                found[k] = to_host(image)
-        return [one for one in found if one is not None]
+                maps[k] = to_host(image)
+        return [one for one in maps if one is not None]
 
 
 def bicubic(values: "Tensor", size: tuple[int, int]) -> "Tensor":
@@ -132,7 +129,7 @@ def processor(folder: Path) -> Any:
         raise damaged(file, error) from None
 
 
-def _load(folder: Path, node: str) -> Any:
+def _load(folder: Path, group: str) -> Any:
     """The network of a folder in the format of the hub; raises UserError for a checkpoint that is
     damaged, of another network, of another size, or more than tensors."""
     from transformers import AutoModelForDepthEstimation
@@ -159,5 +156,5 @@ def _load(folder: Path, node: str) -> Any:
     # tensors that the network does not know change nothing; older files hold some
     wrong = mismatch(missing, [], other)
     if wrong:
-        raise UserError(f"{node}.checkpoint={folder}: {wrong}")
+        raise UserError(f"{group}.checkpoint={folder}: {wrong}")
     return network

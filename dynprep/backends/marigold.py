@@ -6,26 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from dynprep.arrays import Float32Array, UInt8Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
 from dynprep.backends.network import Network
 from dynprep.errors import UserError
-from dynprep.models.running import Running, to_host
-from dynprep.stages.images import Resolution
-from dynprep.stages.inputs import Inputs
+from dynprep.models.inference import InferenceOptions, to_host
+from dynprep.options import AtLeastOne, Seed
 from dynprep.weights.tensors import damaged, mismatch
-
-Array = NDArray[np.float32]
 
 _SEEDS = 2**63  # numbers that a generator takes
 
 
 @dataclass(frozen=True)
-class Sample:
+class MarigoldSample:
     """rgb (H, W, 3) and the seed of its noise."""
 
-    rgb: NDArray[np.uint8]
+    rgb: UInt8Array
     seed: int
 
 
@@ -34,37 +31,32 @@ class Marigold(Network):
     """Frames are computed one at a time, so that the bytes of one never depend on which others
     shared its device; the ensemble is the batch."""
 
-    steps: int
-    ensemble: int
-    at_once: int
-    resolution: Resolution
-    seed: int
+    steps: AtLeastOne
+    ensemble: AtLeastOne
+    at_once: AtLeastOne
+    seed: Seed
 
     one_by_one = True
 
-    def __post_init__(self) -> None:
-        for name in ("steps", "ensemble", "at_once"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-
-    def options(self) -> dict[str, Any]:
-        found: dict[str, Any] = super().options()  # type: ignore[misc]
-        found.pop("resolution")
+    def key_options(self) -> dict[str, Any]:
         # how many are computed at once decides the order in which noise is drawn
         at_once = min(self.at_once, self.ensemble)
-        return {**found, "at_once": at_once, "input": self.resolution.prior_input}
+        size = self.context.resolution.prior_input
+        return {**super().key_options(), "at_once": at_once, "input": size}
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images",)
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images,)
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        return Sample(inputs.rgb(item), frame_seed(self.seed, inputs.number(item)))
+    def load(self, scene: Scene, item: str) -> MarigoldSample:
+        return MarigoldSample(scene[Images].rgb(item), frame_seed(self.seed, scene.number(item)))
 
     def open_network(self) -> Any:
-        from diffusers import AutoencoderKL, MarigoldDepthPipeline, UNet2DConditionModel
+        from diffusers import AutoencoderKL, UNet2DConditionModel
         from diffusers.utils import logging
         from transformers import CLIPTextModel
         from transformers.utils import logging as text_logging
+
+        from dynprep.backends.marigold_pipeline import Float32Marigold
 
         logging.set_verbosity_error()
         logging.disable_progress_bar()
@@ -78,12 +70,12 @@ class Marigold(Network):
         }
         loaded = {name: self._part(folder, name, kind) for name, kind in parts.items()}
         try:
-            pipe = MarigoldDepthPipeline.from_pretrained(folder, local_files_only=True, **loaded)
+            pipe = Float32Marigold.from_pretrained(folder, local_files_only=True, **loaded)
         except Exception as error:  # whatever the library finds wrong with the files
             raise damaged(folder, error) from None
         if pipe.config.prediction_type != "depth":
             raise UserError(
-                f"{self.node}.checkpoint={folder}: gives {pipe.config.prediction_type}, not depth; use "
+                f"{self.group}.checkpoint={folder}: gives {pipe.config.prediction_type}, not depth; use "
                 f"{self.hub}"
             )
         pipe.set_progress_bar_config(disable=True)
@@ -102,13 +94,13 @@ class Marigold(Network):
         except Exception as error:  # whatever the library finds wrong with the files
             text = next((line for line in str(error).splitlines() if "shape" in line.lower()), "")
             if text:
-                where = f"{self.node}.checkpoint={folder / name}"
+                where = f"{self.group}.checkpoint={folder / name}"
                 raise UserError(
                     f"{where}: weights of another size ({text.strip()[:120]})"
                 ) from None
             raise damaged(folder / name, error) from None
         if wrong := mismatch(sorted(report["missing_keys"]), [], []):
-            raise UserError(f"{self.node}.checkpoint={folder / name}: {wrong}")
+            raise UserError(f"{self.group}.checkpoint={folder / name}: {wrong}")
         return part
 
     def parts(self, network: Any) -> Sequence[Any]:
@@ -119,23 +111,20 @@ class Marigold(Network):
 
         self.device = torch.device(device)
         self.network = pipe = self.open_network()
-        exact = Running("32-true", self.running.channels_last, False)
+        float32 = InferenceOptions("32-true", self.inference.channels_last, False)
         # what becomes depth stays in float32: half precision has 256 steps between 0.5 and 1
         for part in (pipe.vae, pipe.text_encoder):
-            exact.prepare(part, self.device)
-        self.running.prepare(pipe.unet, self.device)
-        self.running.compiled(pipe.unet)
-        pipe.unet.forward = self._from_exact(pipe.unet.forward)
-        kind = type(pipe)
-        # its own is that of whichever part comes first
-        pipe.__class__ = type("Exact", (kind,), {"dtype": property(lambda _: torch.float32)})
+            float32.prepare(part, self.device)
+        self.inference.prepare(pipe.unet, self.device)
+        self.inference.compile_modules(pipe.unet)
+        pipe.unet.forward = self._from_float32(pipe.unet.forward)
 
-    def _from_exact(self, forward: Callable[..., Any]) -> Callable[..., Any]:
+    def _from_float32(self, forward: Callable[..., Any]) -> Callable[..., Any]:
         """The network's ``forward`` for float32 tensors, in the number format asked for."""
 
         def run(sample: Any, step: Any, encoder_hidden_states: Any, **named: Any) -> Any:
-            kind = self.running.dtype()
-            with self.running.inference(self.device):
+            kind = self.inference.weights_dtype()
+            with self.inference.inference(self.device):
                 found = forward(
                     sample.to(kind),
                     step,
@@ -146,11 +135,11 @@ class Marigold(Network):
 
         return run
 
-    def depths(self, samples: Sequence[Sample]) -> list[Callable[[], Array]]:
+    def depths(self, samples: Sequence[MarigoldSample]) -> list[Callable[[], Float32Array]]:
         """Depth (H, W) in [0, 1] of every sample, 0 = near."""
         return [self._depth(sample) for sample in samples]
 
-    def _depth(self, sample: Sample) -> Callable[[], Array]:
+    def _depth(self, sample: MarigoldSample) -> Callable[[], Float32Array]:
         import torch
 
         image = self.tensor([sample.rgb.transpose(2, 0, 1)]).float() / 255
@@ -160,7 +149,7 @@ class Marigold(Network):
                 num_inference_steps=self.steps,
                 ensemble_size=self.ensemble,
                 batch_size=min(self.at_once, self.ensemble),
-                processing_resolution=self.resolution.prior_input,
+                processing_resolution=self.context.resolution.prior_input,
                 # on the CPU, so that every device starts from the same noise
                 generator=torch.Generator("cpu").manual_seed(sample.seed),
                 output_type="pt",

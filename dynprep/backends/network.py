@@ -1,15 +1,16 @@
 """What every backend with a network shares: its weights, how it is run, its batches."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dynprep.errors import UserError
-from dynprep.models.running import Running
-from dynprep.stages.base import NEUTRAL, Terms
+from dynprep.models.inference import InferenceOptions
+from dynprep.options import Positive
+from dynprep.stages.base import NEUTRAL, Stage, Terms
 from dynprep.weights import Weights
 from dynprep.weights.location import SUFFIXES
 
@@ -22,13 +23,12 @@ _OTHER_SIZE = 0.2  # by how much a count of parameters may differ: counts leave 
 
 
 @dataclass
-class Network:
+class Network(Stage):
     """The options of a network, mixed into a stage's kind.
 
-    hub, revision, files: where the weights are published; checkpoint: a local copy instead;
-    licence, commercial, parameters (millions): what a user should know of them. A network of
-    another size than ``parameters`` is refused, unless that is None. ``running`` comes from the
-    group ``trainer``.
+    hub, revision, files: where the weights are published; checkpoint: a local copy instead; licence, commercial,
+    parameters (millions): what a user should know of them. A network of another size than ``parameters`` is
+    refused, unless that is None.
     """
 
     hub: str = field(metadata=NEUTRAL)
@@ -37,18 +37,25 @@ class Network:
     checkpoint: str | None = field(metadata=NEUTRAL)
     licence: str = field(metadata=NEUTRAL)
     commercial: bool = field(metadata=NEUTRAL)
-    parameters: float | None = field(metadata=NEUTRAL)
-    running: Running
+    parameters: Positive | None = field(metadata=NEUTRAL)
 
     uses_device = True
-    node: ClassVar[str]  # of the configuration, for messages
-    exact: ClassVar[tuple[str, ...]] = ()  # inner modules that stay in float32
+    group: ClassVar[str]  # of the configuration, for messages
+    keep_float32: ClassVar[tuple[str, ...]] = ()  # names of inner modules that stay in float32
+
+    @property
+    def inference(self) -> InferenceOptions:
+        """Number format, memory layout and compilation."""
+        return self.context.inference
+
+    def key_options(self) -> dict[str, Any]:
+        return {**super().key_options(), "inference": asdict(self.inference)}
 
     def published(self) -> Weights:
         """Where the weights are."""
-        option = f"{self.node}.checkpoint"
+        option = f"{self.group}.checkpoint"
         if not any(name.endswith(SUFFIXES) for name in self.files):
-            raise UserError(f"{self.node}.files={self.files}: names no file of weights")
+            raise UserError(f"{self.group}.files={self.files}: names no file of weights")
         return Weights(self.hub, self.revision, tuple(self.files), self.checkpoint, option)
 
     def terms(self) -> Terms:
@@ -65,7 +72,7 @@ class Network:
         millions = sum(p.numel() for part in self.parts(network) for p in part.parameters()) / 1e6
         if self.parameters and abs(millions / self.parameters - 1) > _OTHER_SIZE:
             raise UserError(
-                f"{self.node}.checkpoint={self.checkpoint}: a network of {millions:.1f} million "
+                f"{self.group}.checkpoint={self.checkpoint}: a network of {millions:.1f} million "
                 f"parameters, this backend's has {self.parameters:g}; choose the backend of its size"
             )
 
@@ -77,7 +84,7 @@ class Network:
         return 1  # on a CPU a network uses all cores for one image
 
     def open_network(self) -> Any:
-        """The network with its weights, on the CPU. Raises UserError for weights that do not fit."""
+        """Open the network with its weights, on the CPU. Raises UserError for weights that do not fit."""
         raise NotImplementedError
 
     def setup(self, device: Any) -> None:
@@ -85,13 +92,13 @@ class Network:
 
         self.device: torch.device = torch.device(device)
         self.network = self.open_network()
-        self.running.prepare(self.network, self.device, self.exact)
-        self.running.compiled(*self.heavy())
+        self.inference.prepare(self.network, self.device, self.keep_float32)
+        self.inference.compile_modules(*self.modules_to_compile())
 
     def release(self) -> None:
         del self.network
 
-    def heavy(self) -> Sequence[Any]:
+    def modules_to_compile(self) -> Sequence[Any]:
         """The modules that are worth compiling."""
         return [self.network]
 
@@ -106,7 +113,9 @@ class Network:
         return stacked.to(self.device, non_blocking=True)
 
 
-def alike(samples: Sequence[Sample], shape: Callable[[Sample], Hashable]) -> Iterator[list[int]]:
+def group_by_shape(
+    samples: Sequence[Sample], shape: Callable[[Sample], Hashable]
+) -> Iterator[list[int]]:
     """Places of the samples that are of one shape: scenes of several sizes may share a batch."""
     places: dict[Hashable, list[int]] = {}
     for place, sample in enumerate(samples):

@@ -4,51 +4,51 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from dynprep.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.intrinsics import Intrinsics
+from dynprep.artefacts.masks import ObjectMasks
+from dynprep.artefacts.motion import CameraPath, Parallax, ParallaxMaps
 from dynprep.errors import UserError
+from dynprep.options import NotNegativeFloat, Positive
 from dynprep.scene.source import Source
-from dynprep.stages.inputs import Inputs
-from dynprep.stages.masks import read_mask
-from dynprep.stages.odometry import Path
-from dynprep.stages.structure import Maps
+from dynprep.stages.base import Stage
 from dynprep.vision.edge_aware import spread
-
-Array = NDArray[np.float32]
-
-NEEDS = ("images", "odometry", "structure")
 
 
 @dataclass(frozen=True)
-class Sample:
-    """rgb (H, W, 3); what motion told (h, w) each; pixels to fill (H, W); plausible range of
-    inverse depth; intrinsics [fx, fy, cx, cy] in pixels of ``images/``."""
+class ParallaxDepthSample:
+    """What one frame needs.
 
-    rgb: NDArray[np.uint8]
-    maps: Maps
-    hidden: NDArray[np.bool_]
+    rgb (H, W, 3); maps: what motion says, (h, w) each; hidden (H, W): pixels to fill; limits: least and greatest
+    plausible inverse depth; intrinsics [fx, fy, cx, cy] in pixels of ``images/``.
+    """
+
+    rgb: UInt8Array
+    maps: Parallax
+    hidden: BoolArray
     limits: tuple[float, float]
-    intrinsics: NDArray[np.float64]
+    intrinsics: Float64Array
 
 
 @dataclass
-class Parallax:
+class DepthFromParallax(Stage):
     """The options that the relative and the metric parallax backend share."""
 
     fill_masked: bool
-    mask_margin: float
-    half_known: float
-    strength: float
-    sigma: float
+    mask_margin: NotNegativeFloat
+    half_known: Positive
+    strength: Positive
+    sigma: Positive
 
-    def __post_init__(self) -> None:
-        if self.half_known <= 0:
-            raise ValueError(f"half_known is {self.half_known}; it must be above 0")
-        if self.strength <= 0 or self.sigma <= 0:
-            raise ValueError("strength and sigma must be above 0")
+    def ignored(self) -> dict[str, str]:
+        return {} if self.fill_masked else {"mask_margin": "fill_masked is false"}
 
-    def needs(self) -> tuple[str, ...]:
-        return (*NEEDS, "intrinsics", *(("masks",) if self.fill_masked else ()))
+    def reads(self) -> tuple[type[Artefact], ...]:
+        masks = (ObjectMasks,) if self.fill_masked else ()
+        return (Images, CameraPath, ParallaxMaps, Intrinsics, *masks)
 
     def check(self, source: Source) -> None:
         if source.probe().count < 2:
@@ -57,19 +57,20 @@ class Parallax:
                 "network for a single frame, or give at least 2 frames"
             )
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        path = Path.of(inputs["odometry"])
-        rgb = inputs.rgb(item)
+    def load(self, scene: Scene, item: str) -> ParallaxDepthSample:
+        poses = scene[CameraPath].poses
+        rgb = scene[Images].rgb(item)
         hidden = np.zeros(rgb.shape[:2], bool)
         if self.fill_masked:
             reach = 2 * round(self.mask_margin * max(hidden.shape)) + 1
-            grown = cv2.dilate(read_mask(inputs, item).astype(np.uint8), np.ones((reach, reach)))
-            hidden = grown > 0
-        maps = Maps.of(inputs["structure"], item)
-        limits = (path.farthest, path.nearest)
-        return Sample(rgb, maps, hidden, limits, inputs.intrinsics(item))
+            mask = scene[ObjectMasks].of(item).astype(np.uint8)
+            hidden = cv2.dilate(mask, np.ones((reach, reach))) > 0
+        maps = scene[ParallaxMaps].of(item)
+        limits = (poses.farthest, poses.nearest)
+        intrinsics = scene[Intrinsics].of(item)
+        return ParallaxDepthSample(rgb, maps, hidden, limits, intrinsics)
 
-    def inverse_depth(self, s: Sample) -> Array:
+    def inverse_depth(self, s: ParallaxDepthSample) -> Float32Array:
         """Inverse depth (H, W), positive; 1 is the clip's median."""
         size = s.rgb.shape[1::-1]
         low, high = s.limits

@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynprep.compare.entries import Entry
+from dynprep.metrics.names import direction
 
-# of a metric's last words: which way is better
-_LOWER = {"absrel", "rmse", "rmse_log", "silog", "opw", "mean_px", "residual", "seconds", "GB"}
-_LOWER |= {"wall", "GPU_GB", "scale_change", "shift_change"}
-_HIGHER = {"delta1", "delta2", "delta3", "J", "F", "delta_avg", "OA", "AJ", "inliers", "sharpness"}
-_HIGHER |= {"on_image", "within_1px", "within_2px", "within_4px"}
 # settings that say where things go or how fast, not what comes out
 _ASIDE = {"dataset_dir", "store_dir", "logger", "compare", "store", "hydra", "experiment"}
 # metrics that come first where there is little room
@@ -19,7 +15,10 @@ _FIRST = ("absrel", "J", "AJ", "delta_avg", "opw", "residual", "mean_px")
 
 @dataclass(frozen=True)
 class Column:
-    """A name and a value an entry; None where an entry has none. better: 1 high, -1 low, 0 neither."""
+    """A name, and a value for each entry, None where an entry has none.
+
+    better: 1 where high values are, -1 where low ones are, 0 where neither.
+    """
 
     name: str
     values: list[float | str | None]
@@ -84,12 +83,6 @@ def first(columns: Sequence[Column]) -> list[Column]:
         return next((k for k, name in enumerate(_FIRST) if name in words), len(_FIRST))
 
     return sorted(telling, key=rank)
-
-
-def direction(name: str) -> int:
-    """1 where more is better, -1 where less is, 0 where neither."""
-    words = set(name.split("/"))
-    return -1 if words & _LOWER else int(bool(words & _HIGHER))
 
 
 def _column(name: str, values: list[Any]) -> Column | None:

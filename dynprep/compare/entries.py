@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dynprep.artefacts import SceneResults
+from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.record import read_record
 from dynprep.run_file import DONE, find_runs
-from dynprep.stages.inputs import FRAMES, Frames, SceneResults
 from dynprep.store import Result, Store
 
 
@@ -41,11 +42,9 @@ class Entry:
         GPU; ``parameters``: of all networks, in millions."""
         made = self.results.values()
         config = self.record["config"]
-        sizes = [
-            node.get("parameters")
-            for stage, node in config.items()
-            if isinstance(node, dict) and stage in self.results
-        ]
+        groups = dict.fromkeys(result["group"] for result in made)
+        nodes = [config[group] for group in groups if isinstance(config.get(group), dict)]
+        sizes = [node.get("parameters") for node in nodes]
         return {
             "seconds": sum(r["seconds"] or 0.0 for r in made),
             "wall": self.record["seconds"],
@@ -57,17 +56,19 @@ class Entry:
     def frames(self) -> tuple[object, ...]:
         """What tells its frames from others: where they come from, and which of them."""
         source = self.record["scenes"][self.scene]["source"]
-        table = self._images().json(FRAMES)["table"]
-        return (source["path"], *(row["index"] for row in table))
+        table = Images.read_table(self._images()).table
+        return (source["path"], *(frame.index for frame in table))
 
     def _images(self) -> Result:
-        return Store(Path(self.record["store"])).opened("images", self.results["images"]["key"])
+        return Store(Path(self.record["store"])).open_result(
+            Images.name, self.results[Images.name]["key"]
+        )
 
     def read(self) -> SceneResults:
         """Its results in the store. Raises UserError for what was removed from there."""
         store = Store(Path(self.record["store"]))
-        results = {s: store.opened(s, r["key"]) for s, r in self.results.items()}
-        return SceneResults(self.scene, Frames.of(results["images"]), results)
+        results = {s: store.open_result(s, r["key"]) for s, r in self.results.items()}
+        return SceneResults(self.scene, Images.read_table(results[Images.name]), results)
 
 
 def find_entries(folders: Sequence[Path]) -> tuple[list[Entry], dict[str, str]]:

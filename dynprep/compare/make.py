@@ -7,8 +7,9 @@ from pathlib import Path
 from dynprep.compare.columns import Column, costs, differing, metrics
 from dynprep.compare.entries import Entry, find_entries
 from dynprep.compare.table import to_csv, to_latex, to_terminal
-from dynprep.config.build import CompareOptions, compare_options
+from dynprep.config.build import compare_options
 from dynprep.files import write_bytes
+from dynprep.report.options import CompareOptions
 
 CSV, LATEX, PAGE = "comparison.csv", "comparison.tex", "comparison.html"
 

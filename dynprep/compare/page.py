@@ -17,23 +17,23 @@ from markupsafe import Markup
 from PIL import Image
 
 from dynprep import __version__
+from dynprep.artefacts import Artefact, SceneResults
+from dynprep.artefacts.alignment import AlignmentFits
+from dynprep.artefacts.depth_map import DepthMap
+from dynprep.artefacts.drawing import colour_span, coloured
+from dynprep.artefacts.images import Images
 from dynprep.compare.agreement import StageAgreement, agreements, common_stems, distinct, store_of
 from dynprep.compare.columns import Column, first
 from dynprep.compare.entries import Entry
 from dynprep.compare.plots import curves
 from dynprep.compare.table import shown
-from dynprep.config.build import CompareOptions
 from dynprep.cores import cores
 from dynprep.files import write_bytes
-from dynprep.stages.alignment import REPORT
-from dynprep.stages.flow import queries_of
-from dynprep.stages.inputs import SceneResults
+from dynprep.report.options import CompareOptions
 from dynprep.store import ItemWriter, Recipe, Store
-from dynprep.view.pictures import PICTURES, coloured, outer
 
 _TEMPLATE = "comparison.html.j2"
-_VERSION = 1  # raise it when the same results are drawn in another way
-_METRIC = ("metric_depth", "alignment")  # whose numbers have a unit
+_VERSION = 1  # raised when the same results are drawn in another way
 _QUALITY = 80  # of JPEG pictures
 _EXTREMES = 4  # frames named as those of least and most agreement
 
@@ -85,7 +85,7 @@ def _scene(name: str, entries: list[Entry], options: CompareOptions) -> dict[str
     return {
         "name": name,
         "viewer": Markup(_json(_viewer(entries, read, stems, store, options.width))),
-        "agreements": [_told(a) for a in found],
+        "agreements": [_agreement_shown(a) for a in found],
         "plots": [Markup(svg) for svg in _plots(entries, read, stems, found)],
     }
 
@@ -94,7 +94,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":")).replace("</", "<\\/")
 
 
-def _told(a: StageAgreement) -> dict[str, Any]:
+def _agreement_shown(a: StageAgreement) -> dict[str, Any]:
     least, most = a.extremes(_EXTREMES)
     return {
         "stage": a.stage,
@@ -115,61 +115,63 @@ def _viewer(
 ) -> dict[str, Any]:
     """Stems, and for each stage its title and panels: label and a picture a stem, or null."""
     stages = {}
-    for stage, (title, _) in PICTURES.items():
+    names = dict.fromkeys(name for entry in entries for name in entry.results)
+    for artefact in (Artefact.registry[name] for name in names):
         panels = []
-        span = _span(list(read.values()), stage) if stage in _METRIC else None
-        for same in distinct(entries, stage).values():
-            if stage != "images" and not any(stage in e.shown() for e in same):
-                continue
-            choice = str(same[0].record["choices"].get(stage, stage))
+        span = _span(list(read.values()), artefact)
+        is_frames = artefact is Images
+        if artefact.picture is None:
+            continue
+        for same in distinct(entries, artefact.name, shown_only=not is_frames).values():
+            result = same[0].results[artefact.name]
             runs = ", ".join(e.name for e in same)
-            label = "frames" if stage == "images" else f"{choice} · run {runs}"
-            pictures = _pictures(read[same[0].name], stage, stems, store, width, span)
+            label = "frames" if is_frames else f"{result['choice']} · run {runs}"
+            pictures = _pictures(read[same[0].name], artefact, stems, store, width, span)
             panels.append({"label": label, "pictures": pictures})
         if panels:
-            stages[stage] = {"title": title, "panels": panels}
+            stages[artefact.name] = {"title": artefact.title, "panels": panels}
     return {"stems": stems, "stages": stages}
 
 
-def _span(scenes: list[SceneResults], stage: str) -> tuple[float, float] | None:
-    """The colours' range that all results share, from their middle frames: with one of its own
-    each, a wrong scale would not show. 1/m."""
-    have = [s for s in scenes if stage in s.results]
+def _span(scenes: list[SceneResults], artefact: type[Artefact]) -> tuple[float, float] | None:
+    """The colours' range, in the artefact's unit, that all results share; None for one without unit.
+
+    It is that of the middle frames: with a range of its own each, a wrong scale would not show.
+    """
+    if not issubclass(artefact, DepthMap) or not artefact.unit:
+        return None
+    have = [scene for scene in scenes if artefact in scene]
     if not have:
         return None
     middles = [(s, s.frames.stems[len(s.frames) // 2]) for s in have]
-    spans = np.array([outer(s[stage].array(f"{stem}.npy")) for s, stem in middles])
+    spans = np.array([colour_span(s[artefact].of(stem)) for s, stem in middles])
     low, high = np.median(spans, axis=0)
     return float(f"{low:.3g}"), float(f"{high:.3g}")
 
 
 def _pictures(
     scene: SceneResults,
-    stage: str,
+    artefact: type[Artefact],
     stems: list[str],
     store: Store,
     width: int,
     span: tuple[float, float] | None,
 ) -> list[str | None]:
-    """data: addresses; None for frames without a picture."""
-    drawable = set(stems)
-    if stage == "flow":
-        if "npy" not in scene["flow"].recipe.options["formats"]:
-            return [None] * len(stems)
-        queries = queries_of(scene["flow"], scene.frames)
-        drawable &= {scene.frames.stems[q] for q in queries}
+    """Pictures as data: addresses; None for frames without a picture."""
+    drawable = set(scene[artefact].drawable_stems())
     wanted = [stem for stem in stems if stem in drawable]
+    if not wanted:
+        return [None] * len(stems)
     recipe = Recipe(
         "media",
-        _VERSION,
-        f"small {stage}",
-        {"frames": wanted, "width": width, "span": span},
-        None,
-        {stage: scene[stage].key, "images": scene["images"].key},
+        f"small {artefact.name}",
+        kind_version=_VERSION,
+        options={"frames": wanted, "width": width, "span": span},
+        inputs={a.name: scene.key(a) for a in (artefact, Images)},
     )
-    kept = store.kept(recipe, partial(_draw, scene, stage, wanted, width, span))
+    result = store.cached(recipe, partial(_draw, scene, artefact, wanted, width, span))
     return [
-        f"data:image/jpeg;base64,{base64.b64encode(kept.file(f'{s}.jpg').read_bytes()).decode()}"
+        f"data:image/jpeg;base64,{base64.b64encode(result.file(f'{s}.jpg').read_bytes()).decode()}"
         if s in drawable
         else None
         for s in stems
@@ -178,20 +180,25 @@ def _pictures(
 
 def _draw(
     scene: SceneResults,
-    stage: str,
+    artefact: type[Artefact],
     stems: list[str],
     width: int,
     span: tuple[float, float] | None,
     writer: ItemWriter,
 ) -> None:
+    reader = scene[artefact]
+
     def drawn(stem: str) -> bytes:
-        if span is None:
-            picture = PICTURES[stage][1](scene, stem)
+        if span is not None and isinstance(reader, DepthMap):
+            picture = coloured(reader.of(stem), *span)
         else:
-            picture = coloured(scene[stage].array(f"{stem}.npy"), *span)
+            assert reader.picture is not None
+            picture = reader.picture(scene, stem)
         height = max(1, round(picture.shape[0] * width / picture.shape[1]))
         if width < picture.shape[1]:
-            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+            picture = np.asarray(
+                cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), np.uint8
+            )
         buffer = io.BytesIO()
         Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY)
         return buffer.getvalue()
@@ -208,12 +215,12 @@ def _plots(
     found: list[StageAgreement],
 ) -> list[str]:
     plots = []
-    fits = {e.name: read[e.name]["alignment_fit"].json(REPORT) for e in _fitted(entries)}
+    fits = {e.name: read[e.name][AlignmentFits].fits for e in _fitted(entries)}
     if fits:
         charts = {
             f"alignment: {title}": {
-                f"run {name}": [report["frames"][stem][key] for stem in stems]
-                for name, report in fits.items()
+                f"run {name}": [getattr(by_stem[stem], key) for stem in stems]
+                for name, by_stem in fits.items()
             }
             for key, title in (
                 ("scale", "scale"),
@@ -231,4 +238,4 @@ def _plots(
 
 def _fitted(entries: list[Entry]) -> list[Entry]:
     """One entry for each different alignment."""
-    return [same[0] for same in distinct(entries, "alignment_fit").values()]
+    return [same[0] for same in distinct(entries, AlignmentFits.name).values()]

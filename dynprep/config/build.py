@@ -1,33 +1,20 @@
 """The composed configuration as objects, every option checked."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dynprep.config.typed import build, build_one, fits, spoken
+from dynprep.config.typed import TARGET, build, build_one, locate
 from dynprep.errors import UserError, nearest
-from dynprep.pipeline.plan import HELPERS, AnyStage
+from dynprep.export.layout import Layout
+from dynprep.options import AtLeastOne, Seed
 from dynprep.pipeline.trainer import TrainerOptions
+from dynprep.report.options import CompareOptions, LoggerOptions
 from dynprep.scene.data import Data
-from dynprep.stages.images import Resolution
-from dynprep.view.layout import Layout
-from dynprep.view.options import LoggerOptions
-
-# nodes of the configuration that describe stages, in the order in which they are shown
-STAGE_NODES = (
-    "images",
-    "motion.frame_flow",
-    "motion.odometry",
-    "motion.structure",
-    "masks",
-    "metric_depth",
-    "depth",
-    "alignment",
-    "prior",
-    "flow",
-    "points",
-)
+from dynprep.scene.resolution import Resolution
+from dynprep.stages.base import Stage
+from dynprep.stages.context import StageContext
 
 
 @dataclass
@@ -37,31 +24,63 @@ class RunOptions:
     stages: list[str] | str
     dataset_dir: str
     store_dir: str
-    seed: int
-    batch_size: int | None
+    seed: Seed
+    batch_size: AtLeastOne | None
     objective: str | None
-    verify: bool
 
     def __post_init__(self) -> None:
         for name in ("dataset_dir", "store_dir"):
             if not getattr(self, name):
                 raise ValueError(f"{name} is empty; name a folder")
-        if self.batch_size is not None and self.batch_size < 1:
-            raise ValueError(f"batch_size is {self.batch_size}; it must be 1 or more, or null")
+        if self.stages == []:
+            raise ValueError("stages is empty; name stages, or all")
 
 
-@dataclass(frozen=True)
-class CompareOptions:
-    """What a comparison shows: frames at most, pixels across a picture."""
+@dataclass
+class StoreOptions:
+    """The node ``store``."""
 
-    page: bool
-    frames: int
-    width: int
+    verify: bool
 
-    def __post_init__(self) -> None:
-        for name, least in (("frames", 1), ("width", 32)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be {least} or more")
+
+@dataclass
+class Settings:
+    """Everything a run is told.
+
+    stages: by name, in the order of the configuration; wanted: names of those that the user asked for; choices: by
+    stage, how the user calls its backend; groups: by stage, the node of the configuration that it is from.
+    """
+
+    run: RunOptions
+    store: StoreOptions
+    data: Data
+    resolution: Resolution
+    stages: dict[str, Stage]
+    wanted: list[str]
+    layout: Layout
+    trainer: TrainerOptions
+    logger: LoggerOptions
+    choices: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def dataset_dir(self) -> Path:
+        """The folder that receives one folder a scene."""
+        return Path(self.run.dataset_dir).expanduser()
+
+    @property
+    def wanted_stages(self) -> list[Stage]:
+        """The stages that the user asked for."""
+        return [self.stages[name] for name in self.wanted if name in self.stages]
+
+    def ignored_options(self, given: Sequence[str]) -> list[str]:
+        """What to say of options that the user gave and that cannot act; given: their dotted names."""
+        return [
+            f"{self.groups[stage.name]}.{option} has no effect: {reason}"
+            for stage in self.stages.values()
+            for option, reason in stage.ignored().items()
+            if f"{self.groups[stage.name]}.{option}" in given and not stage.is_helper
+        ]
 
 
 def compare_options(node: Mapping[str, Any]) -> CompareOptions:
@@ -69,81 +88,75 @@ def compare_options(node: Mapping[str, Any]) -> CompareOptions:
     return build_one(CompareOptions, node, "compare")
 
 
-@dataclass
-class Settings:
-    """Everything a run is told."""
-
-    run: RunOptions
-    data: Data
-    resolution: Resolution
-    stages: dict[str, AnyStage]
-    wanted: list[str]
-    layout: Layout
-    trainer: TrainerOptions
-    logger: LoggerOptions
-    backends: dict[str, str]
-
-    @property
-    def dataset_dir(self) -> Path:
-        return Path(self.run.dataset_dir).expanduser()
-
-
-def _node(config: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    node: Any = config
-    for part in path.split("."):
-        node = node[part]
-    return node
-
-
-def _run_options(config: Mapping[str, Any]) -> RunOptions:
-    kinds = {
-        "stages": list[str] | str,
-        "dataset_dir": str,
-        "store_dir": str,
-        "seed": int,
-        "batch_size": int | None,
-        "objective": str | None,
-    }
-    for name, kind in kinds.items():
-        if not fits(config[name], kind):
-            raise UserError(f"{name}={config[name]}: {spoken(kind)} is meant")
-    if not fits(config["store"]["verify"], bool):
-        raise UserError(f"store.verify={config['store']['verify']}: true or false is meant")
-    try:
-        return RunOptions(**{n: config[n] for n in kinds}, verify=config["store"]["verify"])
-    except ValueError as error:
-        raise UserError(str(error)) from None
+def stage_nodes(
+    config: Mapping[str, Any], above: str = ""
+) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Dotted path and content of every node whose class is a stage, in the order of the configuration."""
+    for name, node in config.items():
+        if not isinstance(node, Mapping):
+            continue
+        path = f"{above}.{name}" if above else str(name)
+        if TARGET not in node:
+            yield from stage_nodes(node, path)
+        elif isinstance(node[TARGET], str) and issubclass(locate(node[TARGET], path), Stage):
+            yield path, node
 
 
 def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
-    """Build and check everything. ``config``: the composed configuration as plain values;
-    ``choices``: which option of each group was chosen, for display.
+    """Build and check everything.
 
-    Raises UserError for the first fault.
+    config: the composed configuration as plain values; choices: the choice of each group, for display. Raises
+    UserError for the first fault.
     """
-    run = _run_options(config)
-    (data,) = build(config["data"], "data")
-    (resolution,) = build(config["resolution"], "resolution")
-    (layout,) = build(config["layout"], "layout")
-    (trainer,) = build(config["trainer"], "trainer")
-    (logger,) = build(config["logger"], "logger")
+    top = {k: v for k, v in config.items() if k in RunOptions.__dataclass_fields__}
+    run = build_one(RunOptions, top, "")
+    resolution = build(config["resolution"], "resolution")
+    trainer = build(config["trainer"], "trainer")
     compare_options(config["compare"])
-    (camera,) = build(config["camera"], "camera")
-    given = {
-        "resolution": resolution,
-        "running": trainer.running(),
-        "shared": camera.shared,
-    }
-    stages: dict[str, AnyStage] = {camera.name: camera}
-    for path in STAGE_NODES:
-        for stage in build(_node(config, path), path, **given):
-            stages[stage.name] = stage
-    users = [name for name in stages if name not in HELPERS]
-    wanted = run.stages
-    if isinstance(wanted, str):
-        wanted = users if wanted == "all" else [wanted]
-    for name in wanted:
+    shared = config["camera"].get("shared") is True
+    context = StageContext(resolution, trainer.inference(), shared)
+    stages: dict[str, Stage] = {}
+    groups: dict[str, str] = {}
+    for path, node in stage_nodes(config):
+        stage = build(node, path, context)
+        for each in (*stage.helpers(), stage):
+            stages[each.name] = each
+            groups[each.name] = path
+    names = {
+        name: str(choices[groups[name]]) if groups[name] in choices and not stage.is_helper
+        else stage.backend_id
+        for name, stage in stages.items()
+    }  # fmt: skip
+    return Settings(
+        run,
+        build_one(StoreOptions, config["store"], "store"),
+        build(config["data"], "data"),
+        resolution,
+        stages,
+        _wanted(run.stages, stages, groups),
+        build(config["layout"], "layout"),
+        trainer,
+        build(config["logger"], "logger"),
+        names,
+        groups,
+    )
+
+
+def _wanted(
+    asked: list[str] | str, stages: Mapping[str, Stage], groups: Mapping[str, str]
+) -> list[str]:
+    """Names of the stages that the user asked for. Raises UserError for one that does not exist."""
+    users = [name for name, stage in stages.items() if not stage.is_helper]
+    names = [asked] if isinstance(asked, str) else list(asked)
+    if names == ["all"]:
+        return users
+    for name in names:
         if name not in users and name != "images":
-            raise UserError(f"stages: there is no stage '{name}'; {nearest(name, users)}")
-    backends = {str(g): str(choices[g]) for g in config if choices.get(g, "None") != "None"}
-    return Settings(run, data, resolution, stages, list(wanted), layout, trainer, logger, backends)
+            by_group = [
+                stage for stage, group in groups.items() if group == name and stage in users
+            ]
+            hint = (
+                f"the stage of group {name} is {by_group[0]}" if by_group else nearest(name, users)
+            )
+            raise UserError(f"stages: there is no stage '{name}'; {hint}")
+    return names

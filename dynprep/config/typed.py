@@ -5,28 +5,36 @@ import types
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dynprep.errors import UserError, nearest
+from dynprep.options import Range
+from dynprep.stages.base import Stage
+from dynprep.stages.context import StageContext
 
 TARGET = "_target_"
 Kind = TypeVar("Kind")
+_CONTEXT = "context"  # the field of stages that the program fills, not the configuration
 
 
-def fits(value: Any, kind: Any) -> bool:
-    """Whether ``value`` (from YAML) is of the annotated type; whole numbers pass as floats,
-    NaN and infinity do not."""
+def matches_type(value: Any, kind: Any) -> bool:
+    """Whether ``value`` (from YAML) is of the annotated type; whole numbers pass as floats, NaN and infinity do not.
+
+    Ranges are not looked at.
+    """
     origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return matches_type(value, args[0])
     if kind is Any:
         return True
     if origin is Literal:
         return value in args and not (isinstance(value, bool) and True not in args)
     if origin in (Union, types.UnionType):
-        return any(fits(value, arg) for arg in args)
+        return any(matches_type(value, arg) for arg in args)
     if origin in (list, tuple, Sequence):
-        return isinstance(value, list) and all(fits(v, args[0]) for v in value)
+        return isinstance(value, list) and all(matches_type(v, args[0]) for v in value)
     if origin in (dict, Mapping):
-        return isinstance(value, dict) and all(fits(v, args[1]) for v in value.values())
+        return isinstance(value, dict) and all(matches_type(v, args[1]) for v in value.values())
     if kind is float:
         number = isinstance(value, int | float) and not isinstance(value, bool)
         return number and math.isfinite(value)
@@ -37,72 +45,108 @@ def fits(value: Any, kind: Any) -> bool:
     return isinstance(value, kind)
 
 
-def spoken(kind: Any) -> str:
+def ranges_of(kind: Any) -> list[tuple[Any, Range]]:
+    """Each part of an annotated type that has a range, with it."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return [(args[0], extra) for extra in args[1:] if isinstance(extra, Range)]
+    if origin in (Union, types.UnionType):
+        return [found for arg in args for found in ranges_of(arg)]
+    return []
+
+
+def describe_type(kind: Any) -> str:
     """An annotated type as a person would say it."""
     origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return describe_type(args[0])
     if origin is Literal:
         return " or ".join(str(a) for a in args)
     if origin in (Union, types.UnionType):
-        return " or ".join(spoken(a) for a in args)
+        return " or ".join(describe_type(a) for a in args)
     if origin in (list, tuple, Sequence):
-        return f"a list of {spoken(args[0])}"
+        return f"a list of {describe_type(args[0])}"
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     return "null" if kind in (None, type(None)) else names.get(kind, str(kind))
 
 
 def locate(path: str, where: str) -> type:
-    """The class at a dotted path."""
-    module, _, name = path.rpartition(".")
+    """The dataclass at a dotted path. Raises UserError, naming the node ``where``, if there is none."""
     try:
+        module, _, name = path.rpartition(".")
         found = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{where}.{TARGET}={path}: no such class ({error})") from None
-    assert is_dataclass(found), f"{path} is no dataclass"
-    return found  # type: ignore[return-value]
-
-
-def build(node: Mapping[str, Any], where: str, **given: Any) -> list[Any]:
-    """The objects that ``node`` describes, one for each class in ``_target_``.
-
-    Options go to every class that has them; ``given`` holds what the program supplies to classes
-    that ask for it. Raises UserError naming the option for what is unknown, missing, of the wrong
-    type or out of range.
-    """
-    target = node.get(TARGET)
-    paths = [target] if isinstance(target, str) else list(target or [])
-    classes = [locate(path, where) for path in paths]
-    options = {str(k): v for k, v in node.items() if k != TARGET}
-    known = {f.name for cls in classes for f in fields(cls)} - set(given)
-    for name in options:
-        if classes and name not in known:
-            raise UserError(f"{where}.{name}: no such option; {nearest(name, sorted(known))}")
-    return [_one(cls, options, where, given) for cls in classes]
-
-
-def build_one(cls: type[Kind], node: Mapping[str, Any], where: str) -> Kind:
-    """The object of ``cls`` that ``node`` describes. Raises UserError as ``build`` does."""
-    known = [f.name for f in fields(cls)]  # type: ignore[arg-type]
-    for name in node:
-        if name not in known:
-            raise UserError(f"{where}.{name}: no such option; {nearest(name, known)}")
-    found: Kind = _one(cls, node, where, {})
+    configurable = isinstance(found, type) and (
+        is_dataclass(found) or hasattr(found, "option_types")
+    )
+    if not configurable:
+        raise UserError(f"{where}.{TARGET}={path}: not a class that options can configure")
     return found
 
 
-def _one(cls: type, options: Mapping[str, Any], where: str, given: Mapping[str, Any]) -> Any:
-    hints = get_type_hints(cls)
-    values: dict[str, Any] = {}
-    for field in fields(cls):  # type: ignore[arg-type]
-        if field.name in given:
-            values[field.name] = given[field.name]
-            continue
-        if field.name not in options:
-            raise UserError(f"{where}.{field.name}: not set; {cls.__name__} needs it")
-        value = options[field.name]
-        if not fits(value, hints[field.name]):
-            raise UserError(f"{where}.{field.name}={value}: {spoken(hints[field.name])} is meant")
-        values[field.name] = value
+def option_types(cls: type) -> dict[str, Any]:
+    """The options that a class takes from the configuration, with their annotated types."""
+    if hasattr(cls, "option_types"):  # options that follow from something else than fields
+        named: dict[str, Any] = cls.option_types()
+        return named
+    hints = get_type_hints(cls, include_extras=True)
+    return {f.name: hints[f.name] for f in fields(cls) if f.init and f.name != _CONTEXT}  # type: ignore[arg-type]
+
+
+def build(node: Mapping[str, Any], where: str, context: StageContext | None = None) -> Any:
+    """The object that ``node`` describes: of the class in ``_target_``, with the other entries as its options.
+
+    context: given to classes that are stages. Raises UserError naming the option for what is unknown, missing,
+    of the wrong type or out of range.
+    """
+    target = node.get(TARGET)
+    if not isinstance(target, str):
+        raise UserError(f"{where}.{TARGET}={target}: the dotted path of a class is meant")
+    cls = locate(target, where)
+    options = {str(k): v for k, v in node.items() if k != TARGET}
+    extra = {_CONTEXT: context} if issubclass(cls, Stage) else {}
+    return build_one(cls, options, where, extra)
+
+
+def build_one(
+    cls: type[Kind], node: Mapping[str, Any], where: str, extra: Mapping[str, Any] | None = None
+) -> Kind:
+    """The object of ``cls`` that ``node`` describes, with ``extra`` arguments. Raises UserError as ``build`` does."""
+    hints = option_types(cls)
+    for name in node:
+        if name not in hints:
+            raise UserError(
+                f"{_dotted(where, name)}: no such option; {nearest(name, sorted(hints))}"
+            )
+    for name, kind in hints.items():
+        option = _dotted(where, name)
+        if name not in node and not hasattr(cls, "option_types"):
+            raise UserError(f"{option}: not set; {cls.__name__} needs it")
+        if name in node:
+            check_value(node[name], kind, option)
     try:
-        return cls(**values)
+        return cls(**node, **(extra or {}))
     except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
+        raise UserError(f"{where}: {error}" if where else str(error)) from None
+
+
+def check_value(value: Any, kind: Any, option: str) -> None:
+    """Raise UserError unless ``value`` is of the annotated type and in its range."""
+    if not matches_type(value, kind):
+        raise UserError(f"{option}={value}: {describe_type(kind)} is meant")
+    for part, allowed in ranges_of(kind):
+        if matches_type(value, part) and not allowed.holds(value):
+            others = [
+                str(a)
+                for arg in get_args(kind)
+                if get_origin(arg) is Literal
+                for a in get_args(arg)
+            ]
+            others += ["null"] if type(None) in get_args(kind) else []
+            meant = ", or ".join([f"it must be {allowed.describe()}", *others])
+            raise UserError(f"{option} is {value}; {meant}")
+
+
+def _dotted(where: str, name: str) -> str:
+    return f"{where}.{name}" if where else name

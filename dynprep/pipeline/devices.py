@@ -1,5 +1,6 @@
 """Which GPU a job takes when several jobs share a machine."""
 
+import getpass
 import os
 import tempfile
 from pathlib import Path
@@ -22,7 +23,7 @@ def visible_gpus() -> list[str]:
     return named[:count] if named else [str(k) for k in range(count)]
 
 
-def take_one(devices: int | Literal["auto"], number: int) -> None:
+def claim_gpu(devices: int | Literal["auto"], number: int) -> None:
     """Make this process see one GPU alone, where there are several: the first that no other job on
     this machine holds, or, when all are held, the ``number``-th. It is kept until the process ends.
 
@@ -33,7 +34,7 @@ def take_one(devices: int | Literal["auto"], number: int) -> None:
     gpus = visible_gpus()
     if len(gpus) < 2:
         return
-    locks = Path(tempfile.gettempdir()) / f"dynprep-gpus-{os.getuid()}"
+    locks = Path(tempfile.gettempdir()) / f"dynprep-gpus-{getpass.getuser()}"
     locks.mkdir(exist_ok=True)
     for gpu in gpus:
         lock = FileLock(locks / f"{gpu.replace('/', '_')}.lock")

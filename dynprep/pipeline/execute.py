@@ -11,6 +11,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from dynprep import __version__
+from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.faults import plain_errors
@@ -19,7 +20,6 @@ from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.pipeline.watch import Say, Watch
-from dynprep.stages.inputs import Frames
 
 # packages whose version may change a result's bytes
 _PACKAGES = (
@@ -37,7 +37,11 @@ _PACKAGES = (
 
 @dataclass
 class StageRun:
-    """How a stage went: items made now and found, seconds, where it ran."""
+    """How a stage went.
+
+    name, backend: the stage's, and its backend's id; made, found: items that were computed now, and that the store
+    had; seconds: of computing; device: where it ran, such as ``1 cpu``.
+    """
 
     name: str
     backend: str
@@ -55,13 +59,13 @@ class StageRun:
 @lru_cache
 def versions() -> dict[str, str]:
     """Versions of dynprep, Python and the packages that results depend on."""
-    found = {"dynprep": __version__, "python": platform.python_version()}
+    numbers = {"dynprep": __version__, "python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            numbers[name] = version(name)
         except PackageNotFoundError:
-            found[name] = "absent"
-    return found
+            numbers[name] = "absent"
+    return numbers
 
 
 def disk_need(plan: Plan) -> int:
@@ -81,7 +85,7 @@ def check_disk(plan: Plan, dataset_dir: Path) -> int:
     need = disk_need(plan)
     places = [("store_dir", plan.store.root, need)]
     if dataset_dir.stat().st_dev != plan.store.root.stat().st_dev:
-        shown = [n for n in plan.stages if n in plan.wanted or n == "images"]
+        shown = [n for n in plan.stages if n in plan.wanted or n == Images.name]
         copied = sum(plan.stages[n].disk_bytes(s.frames) for n in shown for s in plan.scenes)
         places.append(("dataset_dir", dataset_dir, copied))
     for option, folder, bytes_needed in places:
@@ -102,7 +106,7 @@ def run_stage(
     Where another process is making the same result, waits for it and takes it.
     """
     stage = plan.stages[name]
-    run = StageRun(name, type(stage).__name__)
+    run = StageRun(name, stage.backend_id)
     forget_peak()
     with plain_errors("store_dir", plan.store.root), ExitStack() as held:
         tasks: list[Task] = []
@@ -112,7 +116,7 @@ def run_stage(
             result = scene.results[name]
             if any(other.results[name].key == result.key for other in open_scenes):
                 continue
-            if not plan.complete(name, scene):
+            if not plan.is_complete(name, scene):
                 lock = plan.store.lock(result)
                 try:
                     held.enter_context(lock.acquire(timeout=0))
@@ -120,14 +124,15 @@ def run_stage(
                     say(f"{name} of {scene.name}: another process is making it, waiting")
                     held.enter_context(lock.acquire())
                 plan.forget(result)
-            if plan.complete(name, scene):
+            if plan.is_complete(name, scene):
                 run.found += len(result.items())
                 continue
-            sound = plan.sound(result)
-            items = [i for i in stage.items(scene.frames) if i not in sound]
-            result.begin({k: v for k, v in sound.items() if k in stage.items(scene.frames)})
-            run.found += len(stage.items(scene.frames)) - len(items)
-            tasks += [Task(scene.inputs(), result, item) for item in items]
+            valid, names = plan.valid_items(result), stage.items(scene.frames)
+            missing = [name for name in names if name not in valid]
+            result.begin({k: v for k, v in valid.items() if k in set(names)})
+            run.found += len(names) - len(missing)
+            readable = scene.read()
+            tasks += [Task(readable, result, item) for item in missing]
             plan.forget(result)
             open_scenes.append(scene)
         alone = True
@@ -144,11 +149,11 @@ def run_stage(
         run.made = len(tasks)
         for scene in open_scenes:
             terms = stage.terms()
-            mine = sum(task.result.key == scene.results[name].key for task in tasks)
+            share = sum(task.result.key == scene.results[name].key for task in tasks)
             facts = {
                 "versions": versions(),
                 "device": run.device,
-                "seconds": run.seconds * mine / max(len(tasks), 1),
+                "seconds": run.seconds * share / max(len(tasks), 1),
                 "memory": peak() if alone else None,  # of other processes nothing is known
                 "device_memory": device_peak() if alone else None,
                 "licence": terms.licence if terms else None,
@@ -158,6 +163,6 @@ def run_stage(
     return run
 
 
-def settle_frames(scene: ScenePlan) -> None:
-    """Replace the estimate from headers by the frames that ``images`` really holds."""
-    scene.frames = Frames.of(scene.results["images"])
+def load_frame_table(scene: ScenePlan) -> None:
+    """Replace the estimate from headers by the frames that were really extracted."""
+    scene.frames = Images.read_table(scene.results[Images.name])

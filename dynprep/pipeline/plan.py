@@ -1,31 +1,21 @@
-"""What a run will do: stages in order, each scene's results, what is there and what is not."""
+"""What a run will do: stages in order, each scene's results, what exists and what does not."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
+from dynprep.artefacts.base import Scene
 from dynprep.errors import UserError
+from dynprep.scene.frames import Frames
 from dynprep.scene.source import Source
 from dynprep.stages.base import Stage
-from dynprep.stages.inputs import Frames, Inputs
 from dynprep.store import Item, Recipe, Result, Store
 
-AnyStage = Stage[Any, Any]
 
-# stages that others ask for; a user does not name them
-HELPERS = (
-    "images",
-    "intrinsics",
-    "camera_estimate",
-    "frame_flow",
-    "odometry",
-    "structure",
-    "alignment_fit",
-)
+def ordered(stages: Mapping[str, Stage]) -> list[str]:
+    """Names of stages, each after those whose artefacts it reads, otherwise in the given order.
 
-
-def ordered(stages: Mapping[str, AnyStage]) -> list[str]:
-    """Names so that each stage comes after those it needs; otherwise as given."""
+    Raises UserError for stages that need each other, and for one that is switched off.
+    """
     done: list[str] = []
 
     def visit(name: str, above: tuple[str, ...]) -> None:
@@ -39,8 +29,8 @@ def ordered(stages: Mapping[str, AnyStage]) -> list[str]:
             raise UserError(
                 f"{above[-1]} needs {name}, which is switched off; choose a backend for {name}"
             )
-        for need in stages[name].needs():
-            visit(need, (*above, name))
+        for artefact in stages[name].reads():
+            visit(artefact.name, (*above, name))
         done.append(name)
 
     for name in stages:
@@ -58,62 +48,72 @@ class ScenePlan:
 
     @property
     def name(self) -> str:
+        """What the scene is called, which names its folder in the dataset."""
         return self.source.name
 
-    def inputs(self) -> Inputs:
-        """What its stages read."""
-        return Inputs(self.name, self.frames, self.results, self.source)
+    def read(self) -> Scene:
+        """The scene as its stages read it."""
+        return Scene(self.name, self.frames, self.results, self.source)
 
 
 @dataclass
 class Plan:
-    """Stages in order, which of them the user asked for, and the scenes."""
+    """Stages in order, which of them the user asked for, and the scenes.
 
-    stages: dict[str, AnyStage]
+    all_stages: everything that the wanted stages read, directly or not; stages: those of it that run or are shown;
+    verify: files are re-hashed before they are used.
+    """
+
+    all_stages: dict[str, Stage]
+    stages: dict[str, Stage]
     wanted: tuple[str, ...]
     scenes: list[ScenePlan]
     store: Store
     verify: bool
-    _sound: dict[str, dict[str, Item]] = field(default_factory=dict)
+    _valid: dict[str, dict[str, Item]] = field(default_factory=dict)
 
-    def sound(self, result: Result) -> dict[str, Item]:
-        """Whole items of a result, looked up once: a long clip has T² files."""
-        if result.key not in self._sound:
-            self._sound[result.key] = result.sound(self.verify)
-        return self._sound[result.key]
+    def valid_items(self, result: Result) -> dict[str, Item]:
+        """Items of a result whose files are as they were written, looked up once: a long clip has T² files."""
+        if result.key not in self._valid:
+            self._valid[result.key] = result.valid_items(self.verify)
+        return self._valid[result.key]
 
     def forget(self, result: Result) -> None:
         """Look a result up anew: it is being written, or somebody else may have written it."""
-        self._sound.pop(result.key, None)
+        self._valid.pop(result.key, None)
 
     def todo(self, name: str, scene: ScenePlan) -> list[str]:
-        """Items of a stage that are not whole in the store."""
-        sound = self.sound(scene.results[name])
-        return [item for item in self.stages[name].items(scene.frames) if item not in sound]
+        """Items of a stage that are not complete in the store."""
+        valid = self.valid_items(scene.results[name])
+        return [item for item in self.stages[name].items(scene.frames) if item not in valid]
 
-    def complete(self, name: str, scene: ScenePlan) -> bool:
-        """Whether a scene's result is sealed and all of its files are sound."""
+    def is_complete(self, name: str, scene: ScenePlan) -> bool:
+        """Whether a scene's result is sealed and all of its files are valid."""
         result = scene.results[name]
         seal = result.seal()
-        return seal is not None and len(self.sound(result)) == len(seal["items"])
+        return seal is not None and len(self.valid_items(result)) == len(seal["items"])
+
+    def complete_stages(self, scene: ScenePlan) -> list[str]:
+        """Names of the stages that this run uses and whose result is complete, in order."""
+        return [name for name in scene.results if self.is_complete(name, scene)]
 
 
-def recipe(stage: AnyStage, source: Source, results: Mapping[str, Result]) -> Recipe:
+def recipe(stage: Stage, source: Source, results: Mapping[str, Result]) -> Recipe:
     """The recipe of ``stage`` for a scene, given the results it reads."""
-    kind = type(stage)
-    inputs = {need: results[need].key for need in stage.needs()}
+    inputs = {artefact.name: results[artefact.name].key for artefact in stage.reads()}
     return Recipe(
         stage=stage.name,
-        version=stage.version,
-        backend=f"{kind.__module__}.{kind.__qualname__}",
-        options=stage.options(),
+        backend=stage.backend_id,
+        kind_version=stage.kind_version,
+        backend_version=stage.backend_version,
+        options=stage.key_options(),
         weights=stage.weights(),
         inputs={**inputs, **{f"file:{k}": v for k, v in stage.outside(source).items()}},
     )
 
 
 def make_plan(
-    stages: Mapping[str, AnyStage],
+    stages: Mapping[str, Stage],
     wanted: Sequence[str],
     scenes: Sequence[tuple[Source, Frames]],
     store: Store,
@@ -124,7 +124,8 @@ def make_plan(
     Raises UserError when a stage that was not asked for is needed and not in the store.
     """
     order = [name for name in ordered(stages) if name in _closure(stages, wanted)]
-    plan = Plan({n: stages[n] for n in order}, tuple(wanted), [], store, verify)
+    chosen = {name: stages[name] for name in order}
+    plan = Plan(chosen, dict(chosen), tuple(wanted), [], store, verify)
     for source, frames in scenes:
         scene = ScenePlan(source, frames)
         for name in order:
@@ -146,26 +147,28 @@ def make_plan(
 def _missing(plan: Plan, name: str, scene: ScenePlan) -> set[str]:
     """Stages that ``name`` reads, itself or through helpers, that nobody asked for and that are
     not in the store."""
-    if plan.complete(name, scene):
+    if plan.is_complete(name, scene):
         return set()
-    found: set[str] = set()
-    for need in plan.stages[name].needs():
-        if need in HELPERS:
-            found |= _missing(plan, need, scene)
-        elif need not in plan.wanted and not plan.complete(need, scene):
-            found.add(need)
-    return found
+    missing: set[str] = set()
+    for artefact in plan.stages[name].reads():
+        need = artefact.name
+        if plan.stages[need].is_helper:
+            missing |= _missing(plan, need, scene)
+        elif need not in plan.wanted and not plan.is_complete(need, scene):
+            missing.add(need)
+    return missing
 
 
-def _closure(stages: Mapping[str, AnyStage], wanted: Sequence[str]) -> set[str]:
-    found: set[str] = set()
+def _closure(stages: Mapping[str, Stage], wanted: Sequence[str]) -> set[str]:
+    """The wanted stages and everything that they read, directly or not."""
+    closure: set[str] = set()
     waiting = list(wanted)
     while waiting:
         name = waiting.pop()
-        if name not in found and name in stages:
-            found.add(name)
-            waiting += stages[name].needs()
-    return found
+        if name not in closure and name in stages:
+            closure.add(name)
+            waiting += [artefact.name for artefact in stages[name].reads()]
+    return closure
 
 
 def _needed(plan: Plan) -> set[str]:
@@ -174,8 +177,8 @@ def _needed(plan: Plan) -> set[str]:
     for name in reversed(list(plan.stages)):
         wanted = name in plan.wanted
         asked = any(
-            name in plan.stages[n].needs()
-            and any(not plan.complete(n, scene) for scene in plan.scenes)
+            name in {artefact.name for artefact in plan.stages[n].reads()}
+            and any(not plan.is_complete(n, scene) for scene in plan.scenes)
             for n in needed
         )
         if wanted or asked:

@@ -24,7 +24,7 @@ from dynprep.pipeline.faults import explained, plain_errors
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
 from dynprep.pipeline.watch import Advance
-from dynprep.stages.base import Later, Stage
+from dynprep.stages.base import Deferred, FrameStage, SceneStage, Stage
 
 _LOOK_EVERY = 0.5  # seconds
 _START = "fork" if sys.platform == "linux" else "spawn"  # of reader processes
@@ -43,8 +43,10 @@ def _start_reader(_: int) -> None:
     torch.set_num_threads(1)
 
 
-class _Items(Dataset[tuple[int, Any]]):
-    def __init__(self, stage: Stage[Any, Any], tasks: Sequence[Task]) -> None:
+class _Samples(Dataset[tuple[int, Any]]):
+    """What readers give: a frame stage's sample for each task; of a scene stage nothing, since it reads itself."""
+
+    def __init__(self, stage: Stage, tasks: Sequence[Task]) -> None:
         self.stage, self.tasks = stage, tasks
 
     def __len__(self) -> int:
@@ -52,14 +54,16 @@ class _Items(Dataset[tuple[int, Any]]):
 
     def __getitem__(self, index: int) -> tuple[int, Any]:
         task = self.tasks[index]
+        if not isinstance(self.stage, FrameStage):
+            return index, None
         try:
-            return index, self.stage.load(task.inputs, task.item)
+            return index, self.stage.load(task.scene, task.item)
         except UserError as error:
             return index, _Failed(str(error))
         except OSError as error:  # torch would rebuild it without its number
             store = task.result.folder.parents[1]
-            if isinstance(told := explained(error, "store_dir", store), UserError):
-                return index, _Failed(str(told))
+            if isinstance(plain := explained(error, "store_dir", store), UserError):
+                return index, _Failed(str(plain))
             raise
 
 
@@ -70,10 +74,10 @@ def _as_list(batch: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
 class StageModule(L.LightningModule):
     """Computes batches of a stage's samples, in smaller parts once a GPU's memory has run out."""
 
-    def __init__(self, stage: Stage[Any, Any]) -> None:
+    def __init__(self, stage: Stage, tasks: Sequence[Task]) -> None:
         super().__init__()
-        self.stage = stage
-        self.fits: int | None = None  # samples at once, where memory has told
+        self.stage, self.tasks = stage, tasks
+        self.most_at_once: int | None = None  # samples, once memory has run out
 
     def setup(self, stage: str) -> None:
         one_thread_an_image()
@@ -90,12 +94,17 @@ class StageModule(L.LightningModule):
         return batch  # samples are the stage's own; it moves what its network needs
 
     def predict_step(self, batch: list[tuple[int, Any]], batch_idx: int) -> list[tuple[int, Any]]:
+        if isinstance(self.stage, SceneStage):
+            for index, _ in batch:
+                self._run_scene(self.stage, self.tasks[index])
+            return []
+        assert isinstance(self.stage, FrameStage)
         for _, sample in batch:
             if isinstance(sample, _Failed):
                 raise UserError(sample.message)
         outputs: list[Any] = []
         while len(outputs) < len(batch):
-            part = batch[len(outputs) :][: self.fits]
+            part = batch[len(outputs) :][: self.most_at_once]
             try:
                 outputs += self.stage.compute([sample for _, sample in part])
                 continue
@@ -104,28 +113,41 @@ class StageModule(L.LightningModule):
             self._halve(tried)  # outside: the error holds what was computed so far
         return [(index, output) for (index, _), output in zip(batch, outputs, strict=True)]
 
+    def _run_scene(self, stage: SceneStage, task: Task) -> None:
+        with plain_errors("store_dir", task.result.folder.parents[1]):
+            writer = task.result.writer(task.item)
+            try:
+                stage.run(task.scene, writer)
+            except torch.OutOfMemoryError:
+                raise UserError(
+                    f"{stage.name}: the scene does not fit into the device's memory; choose a smaller network or "
+                    "resolution, trainer.precision=bf16-true, or trainer=cpu"
+                ) from None
+            task.result.add(writer)
+
     def _halve(self, tried: int) -> None:
+        assert isinstance(self.stage, FrameStage)
         if tried == 1 or self.stage.one_by_one:
             raise UserError(
                 f"{self.stage.name}: one frame does not fit into the device's memory; choose a smaller "
                 f"network, resolution or {self.stage.name}.at_once where there is one, "
                 "trainer.precision=bf16-true, or trainer=cpu"
             )
-        self.fits = tried // 2
+        self.most_at_once = tried // 2
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
         print(
             f"{self.stage.name}: {tried} at once do not fit into the device's memory, going on with "
-            f"{self.fits} (batch_size={self.fits} starts with that)",
+            f"{self.most_at_once} (batch_size={self.most_at_once} starts with that)",
             file=sys.stderr,
             flush=True,
         )
 
 
 class StoreWriter(BasePredictionWriter):
-    """Puts every item into the store from the rank that made it, in threads."""
+    """Puts every item of a frame stage into the store from the rank that made it, in threads."""
 
-    def __init__(self, stage: Stage[Any, Any], tasks: Sequence[Task], threads: int) -> None:
+    def __init__(self, stage: Stage, tasks: Sequence[Task], threads: int) -> None:
         super().__init__(write_interval="batch")
         self.stage, self.tasks, self.threads = stage, tasks, threads
         self._pool: ThreadPoolExecutor | None = None
@@ -166,10 +188,11 @@ class StoreWriter(BasePredictionWriter):
 
     def _write(self, task: Task, output: Any) -> None:
         with plain_errors("store_dir", task.result.folder.parents[1]):
+            assert isinstance(self.stage, FrameStage)
             writer = task.result.writer(task.item)
-            if isinstance(output, Later):
+            if isinstance(output, Deferred):
                 output = output.get()
-            self.stage.write(writer, task.inputs, task.item, output)
+            self.stage.write(writer, task.scene, task.item, output)
             task.result.add(writer)
 
 
@@ -185,7 +208,7 @@ class _Progress(Callback):
 
 
 def predict(
-    stage: Stage[Any, Any],
+    stage: Stage,
     tasks: Sequence[Task],
     options: TrainerOptions,
     batch_size: int | None,
@@ -198,8 +221,11 @@ def predict(
     """
     where = options.resolve(len(tasks), stage.uses_device)
     on_device = stage.uses_device and where["accelerator"] != "cpu"
-    at_once = options.gpu_batch if on_device else stage.batch(max(1, cores() // where["devices"]))
-    reading, writing = options.helpers(where["devices"])
+    at_once = 1
+    if isinstance(stage, FrameStage):
+        threads = max(1, cores() // where["devices"])
+        at_once = options.gpu_batch if on_device else stage.batch(threads)
+    reading, writing = options.readers_and_writers(where["devices"])
     callbacks: list[Callback] = [StoreWriter(stage, tasks, writing)]
     following = None
     if where["devices"] == 1:
@@ -208,9 +234,9 @@ def predict(
         following = _Follower(tasks, advance)
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    readers = 0 if len(tasks) == 1 else min(reading, len(tasks))
+    readers = min(reading, len(tasks)) if isinstance(stage, FrameStage) and len(tasks) > 1 else 0
     loader = DataLoader(
-        _Items(stage, tasks),
+        _Samples(stage, tasks),
         batch_size=batch_size or min(at_once, len(tasks)),
         num_workers=readers,
         # said outright: a parallel launcher sets a start method of its own, which readers cannot use
@@ -234,7 +260,7 @@ def predict(
         try:
             if following is not None:
                 following.start()
-            trainer.predict(StageModule(stage), loader, return_predictions=False)
+            trainer.predict(StageModule(stage, tasks), loader, return_predictions=False)
         except SystemExit:  # Lightning ends the program on Ctrl-C; here it is for the caller to end
             signal.signal(signal.SIGINT, signal.default_int_handler)
             raise KeyboardInterrupt from None
@@ -283,5 +309,5 @@ class _Follower:
 def _from_child(error: Exception) -> Exception:
     """The user's error that a child process raised, or the child's own report."""
     name = f"{UserError.__module__}.{UserError.__qualname__}: "
-    found = re.search(rf"^{re.escape(name)}(.*)", str(error), re.MULTILINE)
-    return UserError(found.group(1)) if found else error
+    match = re.search(rf"^{re.escape(name)}(.*)", str(error), re.MULTILINE)
+    return UserError(match.group(1)) if match else error

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dynprep.stages.inputs import Inputs
+from dynprep.artefacts.base import Scene
 from dynprep.store import Result
 
 
@@ -10,6 +10,6 @@ from dynprep.store import Result
 class Task:
     """One item of one scene, and the result that it belongs to."""
 
-    inputs: Inputs
+    scene: Scene
     result: Result
     item: str

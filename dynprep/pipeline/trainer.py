@@ -6,7 +6,8 @@ from typing import Any, Literal
 
 from dynprep.cores import cores
 from dynprep.errors import UserError
-from dynprep.models.running import Precision, Running
+from dynprep.models.inference import InferenceOptions, Precision
+from dynprep.options import AtLeastOne, NotNegative
 
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 
@@ -16,17 +17,20 @@ _SAFE = ("auto", "ddp_spawn", "ddp_fork")
 
 @dataclass
 class TrainerOptions:
-    """Handed to a Lightning Trainer for each stage; ``readers`` and ``writers`` are a process's."""
+    """The group ``trainer``, handed to a Lightning Trainer for each stage.
+
+    readers, writers: processes that read ahead and threads that write behind, for each device.
+    """
 
     accelerator: Accelerator
-    devices: int | Literal["auto"]
+    devices: AtLeastOne | Literal["auto"]
     strategy: str
     precision: Precision
     channels_last: bool
     compile: bool
-    gpu_batch: int
-    readers: int | Literal["auto"]
-    writers: int | Literal["auto"]
+    gpu_batch: AtLeastOne
+    readers: NotNegative | Literal["auto"]
+    writers: AtLeastOne | Literal["auto"]
     one_gpu_a_job: bool
     deterministic: bool
 
@@ -37,24 +41,17 @@ class TrainerOptions:
                 "process, which under Hydra writes other folders and in a multirun loses results; "
                 f"use one of {', '.join(_SAFE)}"
             )
-        if isinstance(self.devices, int) and self.devices < 1:
-            raise ValueError(f"devices is {self.devices}; it must be 1 or more, or auto")
-        least = {"readers": 0, "writers": 1, "gpu_batch": 1}
-        for name, low in least.items():
-            value = getattr(self, name)
-            if value != "auto" and value < low:
-                raise ValueError(f"{name} is {value}; it must be {low} or more")
         if self.strategy == "ddp_fork" and self.accelerator == "gpu":
             raise ValueError(
                 "strategy=ddp_fork cannot be used on GPUs (CUDA does not survive a fork); use "
                 "ddp_spawn"
             )
 
-    def running(self) -> Running:
+    def inference(self) -> InferenceOptions:
         """How networks are run."""
-        return Running(self.precision, self.channels_last, self.compile)
+        return InferenceOptions(self.precision, self.channels_last, self.compile)
 
-    def helpers(self, devices: int) -> tuple[int, int]:
+    def readers_and_writers(self, devices: int) -> tuple[int, int]:
         """Reader processes and writer threads of each of ``devices``."""
         usual = min(_MOST_HELPERS, max(_FEWEST_HELPERS, cores() // (2 * devices)))
         readers = usual if self.readers == "auto" else self.readers
@@ -70,10 +67,10 @@ class TrainerOptions:
             return
         import torch
 
-        here = torch.cuda.is_available()
+        is_available = torch.cuda.is_available()
         if self.accelerator == "mps":
-            here = torch.backends.mps.is_available()
-        if not here:
+            is_available = torch.backends.mps.is_available()
+        if not is_available:
             raise UserError(
                 f"trainer.accelerator={self.accelerator}: there is none here that PyTorch can use; "
                 "choose trainer=auto or trainer=cpu"

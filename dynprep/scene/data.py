@@ -4,6 +4,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 
 from dynprep.errors import UserError
@@ -84,14 +85,9 @@ class DemoData(Data):
 
     def sources(self, store: Store) -> list[Source]:
         options = {f.name: getattr(self, f.name) for f in fields(demo.DemoOptions)}
-        result = store.result(Recipe("demo", demo.VERSION, "dynprep.scene.demo", options))
-        with store.lock(result):
-            if result.seal() is None or not result.sound(verify=False):
-                result.begin({})
-                writer = result.writer("clip")
-                demo.write_demo(writer, demo.DemoOptions(**options))
-                result.add(writer)
-                result.close(["clip"], {})
+        recipe = Recipe("demo", "rendered", demo.VERSION, options=options)
+        render = partial(demo.write_demo, options=demo.DemoOptions(**options))
+        result = store.cached(recipe, render, is_view=False)
         known = json.loads((result.folder / demo.TRUTH / "truth.json").read_text())["intrinsics"]
         return [
             VideoSource(

@@ -84,7 +84,7 @@ def write_demo(writer: ItemWriter, options: DemoOptions) -> None:
             writer.image(f"{TRUTH}/labels/{frame:05d}.png", labels)
             writer.image(f"{SENSOR}/{frame:05d}.png", sense(depth, options, frame))
         container.mux(stream.encode(None))
-    writer.made(VIDEO, video)
+    writer.take(VIDEO, video)
     bodies = {
         str(k): [world.body_pose(k, options.time(f)).tolist() for f in range(options.count)]
         for k in (world.STATIC, world.BALL, world.CRATE)

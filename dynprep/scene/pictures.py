@@ -108,6 +108,10 @@ class FramesSource(Source):
         return [(k, files[k]) for k in chosen]
 
     def probe(self) -> Probe:
+        return self._probe
+
+    @cached_property
+    def _probe(self) -> Probe:
         sizes: dict[tuple[int, int], Path] = {}
         for _, path in self.chosen:
             try:
@@ -129,6 +133,18 @@ class FramesSource(Source):
             )
         ((height, width),) = sizes
         return Probe(len(self.chosen), height, width)
+
+    def plain_suffix(self) -> str | None:
+        suffixes: set[str] = set()
+        for _, path in self.chosen:
+            try:
+                with Image.open(path) as image:
+                    if not _plain(path, image):
+                        return None
+            except (UnidentifiedImageError, OSError, SyntaxError):
+                continue  # what cannot be read is refused, or skipped, when frames are read
+            suffixes.add(path.suffix.lower().replace(".jpeg", ".jpg"))
+        return suffixes.pop() if len(suffixes) == 1 else None
 
     @cached_property
     def _digest(self) -> str:

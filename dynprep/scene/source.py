@@ -95,6 +95,10 @@ class Source(ABC):
     def describe(self) -> str:
         """What a person would call it: a path."""
 
+    def plain_suffix(self) -> str | None:
+        """The one suffix of the source's files if each holds exactly its frame as upright 8-bit RGB, else None."""
+        return None
+
     def intrinsics(self) -> dict[int, list[float]] | None:
         """[fx, fy, cx, cy] in source pixels by source frame index, where the source knows them."""
         return None

@@ -10,6 +10,7 @@ from PIL import Image
 
 from dynprep.errors import UserError
 from dynprep.files import read_array
+from dynprep.scene.frames import Frames
 from dynprep.scene.pictures import listing
 from dynprep.vision.sampling import inside
 
@@ -69,9 +70,17 @@ class Truth:
             found[int(query), int(target)] = path
         return found
 
-    def follows(self, last: int) -> bool:
-        """Whether it is known where points go, in frames up to ``last``."""
-        return bool(self.flows) or (self.poses is not None and len(self.depths) > last)
+    def depth_frames(self, frames: Frames) -> bool:
+        """Whether there is a depth map for each of the frames."""
+        return len(self.depths) > _last_index(frames)
+
+    def labels_frames(self, frames: Frames) -> bool:
+        """Whether there is a label map for each of the frames."""
+        return len(self.labels) > _last_index(frames)
+
+    def follows(self, frames: Frames) -> bool:
+        """Whether it is known where points go, in all of the frames."""
+        return bool(self.flows) or (self.poses is not None and self.depth_frames(frames))
 
     @property
     def knows_hiding(self) -> bool:
@@ -161,3 +170,8 @@ class Truth:
         there, visible = self.follow(query, target, grid.astype(np.float64))
         flow = (there - grid).reshape(height, width, 2).astype(np.float32)
         return flow, ~visible.reshape(height, width)
+
+
+def _last_index(frames: Frames) -> int:
+    """The highest number that a frame has in its source."""
+    return max(frame.index for frame in frames.table)

@@ -116,6 +116,10 @@ class VideoSource(Source):
         return chosen
 
     def probe(self) -> Probe:
+        return self._probe
+
+    @cached_property
+    def _probe(self) -> Probe:
         chosen = self.chosen
         for _, _, image in self._decode():
             return Probe(len(chosen), image.shape[0], image.shape[1])

@@ -1,5 +1,5 @@
 """Numbers of a scene's results: against what is known to be true, and without it."""
 
-from dynprep.scores.kept import Scores, consistency, score
+from dynprep.scores.cached import consistency, score
 
-__all__ = ["Scores", "consistency", "score"]
+__all__ = ["consistency", "score"]

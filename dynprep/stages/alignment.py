@@ -1,109 +1,120 @@
-"""Relative disparity brought to metric disparity: fitted for a scene, then applied frame by frame."""
+"""Relative disparity brought to metric disparity: fitted for a scene, then applied frame by frame.
+
+Shapes: (H, W) pixels of ``images/``, N pixels that are fitted.
+"""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from dynprep.arrays import Float32Array, Float64Array
+from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits, Fit
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.maps import FARTHEST
+from dynprep.artefacts.masks import ObjectMasks
+from dynprep.artefacts.metric_disparity import MetricDisparity
+from dynprep.artefacts.relative_disparity import RelativeDisparity
 from dynprep.errors import UserError
-from dynprep.stages.base import Stage, each, pixels
-from dynprep.stages.inputs import Frames, Inputs
-from dynprep.stages.maps import FARTHEST, from_png
-from dynprep.stages.masks import read_mask
-from dynprep.stages.metric_depth import valid_file
+from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive
+from dynprep.scene.frames import Frames
+from dynprep.stages.base import FrameStage, SceneStage, Stage, parallel
 from dynprep.store import ItemWriter
 from dynprep.vision.affine import Affine, huber, least_squares, median_ratio, spread_ratio
 
-Array = NDArray[np.float64]
-
-REPORT = "alignment.json"
 _PUBLISHED_FLOOR, _PUBLISHED_QUANTILE = 1e-6, 0.01
 
 
-@dataclass
-class Fit:
-    """One frame's line in the report. residual: median |aligned − metric| in 1/m; inliers: share
-    of the fitted pixels within ``inlier_share`` of the metric disparity."""
-
-    scale: float
-    shift: float
-    residual: float
-    inliers: float
-    pixels: int
-    fallback: str = ""
+def _relative(scene: Scene, stem: str, use_png: bool) -> Float64Array:
+    """The relative disparity (H, W) that is fitted, float64."""
+    depth = scene[RelativeDisparity]
+    return depth.unit_disparity(stem) if use_png else depth.of(stem).astype(np.float64)
 
 
-def _relative(inputs: Inputs, stem: str, use_png: bool) -> Array:
-    if use_png:
-        return from_png(inputs["depth"].image(f"{stem}.png"))
-    return inputs["depth"].array(f"{stem}.npy").astype(np.float64)
-
-
-@dataclass
-class AlignmentFit(Stage[Inputs, tuple[list[Fit], list[str]]]):
-    """Scale and shift for every frame of a scene."""
+@dataclass(kw_only=True)
+class FitOptions(Stage):
+    """The options that decide scale and shift; the classes below share them."""
 
     method: Literal["median", "lstsq", "huber"]
     per: Literal["frame", "video", "smooth"]
     use_png: bool
     static_only: bool
     fallback: Literal["spread", "previous", "keep", "fail"]
-    inlier_share: float
-    huber_delta: float
-    huber_rounds: int
-    smooth_frames: float
-    video_pixels: int
-
-    name = "alignment_fit"
-    version = 2
-    whole = True
+    inlier_share: Positive
+    huber_delta: Positive
+    huber_rounds: NotNegative
+    smooth_frames: Positive
+    video_pixels: AtLeastOne
 
     def __post_init__(self) -> None:
         if self.use_png and self.per != "frame":
             raise ValueError(
                 "use_png=true goes with per=frame alone: the PNG of each frame has its own scale"
             )
-        for name in ("inlier_share", "huber_delta", "smooth_frames"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0")
 
-    def options(self) -> dict[str, Any]:
-        """Those that this method and scope look at: the others change no bytes, so no key."""
-        values = super().options()
-        unread = {
-            "huber": {"huber_delta", "huber_rounds"} if self.method != "huber" else set(),
-            "smooth": {"smooth_frames"} if self.per != "smooth" else set(),
-            "video": {"video_pixels"} if self.per != "video" else set(),
+    def ignored(self) -> dict[str, str]:
+        conditions = {
+            "huber_delta": (self.method == "huber", "method is not huber"),
+            "huber_rounds": (self.method == "huber", "method is not huber"),
+            "smooth_frames": (self.per == "smooth", "per is not smooth"),
+            "video_pixels": (self.per == "video", "per is not video"),
+            "static_only": (self.method != "median", "the published median takes every pixel"),
         }
-        return {k: v for k, v in values.items() if not any(k in names for names in unread.values())}
+        return {name: reason for name, (acts, reason) in conditions.items() if not acts}
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images", "metric_depth", "depth", *(("masks",) if self.static_only else ()))
 
-    def load(self, inputs: Inputs, item: str) -> Inputs:
-        return inputs
+@dataclass
+class AlignmentFitting(FitOptions, SceneStage):
+    """Scale and shift for every frame of a scene."""
 
-    def compute(self, samples: Sequence[Inputs]) -> list[tuple[list[Fit], list[str]]]:
-        return [self._of_scene(inputs) for inputs in samples]
+    makes = AlignmentFits
+    kind_version = 3
+    backend_id = "affine"
+    is_helper = True
 
-    def _pixels(self, inputs: Inputs, stem: str) -> tuple[Array, Array]:
+    def reads(self) -> tuple[type[Artefact], ...]:
+        masks = (ObjectMasks,) if self._masks_matter else ()
+        return (Images, MetricDisparity, RelativeDisparity, *masks)
+
+    @property
+    def _masks_matter(self) -> bool:
+        return self.static_only and self.method != "median"
+
+    def run(self, scene: Scene, writer: ItemWriter) -> None:
+        stems = scene.frames.stems
+        lines = self._lines(scene)
+        fits = [
+            self._measure(scene, stem, line, fallback)
+            for stem, (line, fallback) in zip(stems, lines, strict=True)
+        ]
+        AlignmentFits.write(writer, self.method, self.per, stems, fits)
+        refused = [stem for stem, fit in zip(stems, fits, strict=True) if fit.fallback]
+        if refused:
+            writer.note(
+                f"alignment refused a scale of 0 or below for {len(refused)} of {len(stems)} frames"
+                f" (first {refused[0]}) and used '{self.fallback}' instead"
+            )
+
+    def _pixels(self, scene: Scene, stem: str) -> tuple[Float64Array, Float64Array]:
         """Relative and metric disparity (N,) of the pixels that count, float64."""
-        m = _relative(inputs, stem, self.use_png)
-        r = inputs["metric_depth"].array(f"{stem}.npy").astype(np.float64)
+        m = _relative(scene, stem, self.use_png)
+        metric = scene[MetricDisparity]
+        r = metric.of(stem).astype(np.float64)
         if self.method == "median":
             return m.ravel(), r.ravel()  # as published: every pixel
         use = r > 1 / FARTHEST
-        if inputs["metric_depth"].file(valid_file(stem)).is_file():
-            use &= inputs["metric_depth"].image(valid_file(stem)) > 0
+        measured = metric.measured(stem)
+        if measured is not None:
+            use &= measured
         if self.static_only:
-            still = use & ~read_mask(inputs, stem)
+            still = use & ~scene[ObjectMasks].of(stem)
             use = still if still.any() else use
         return m[use], r[use]
 
-    def _solve(self, m: Array, r: Array) -> Affine:
+    def _solve(self, m: Float64Array, r: Float64Array) -> Affine:
         if len(m) == 0:
             return Affine(0.0, 0.0)
         if self.method == "median":
@@ -112,45 +123,33 @@ class AlignmentFit(Stage[Inputs, tuple[list[Fit], list[str]]]):
             return least_squares(m, r)
         return huber(m, r, self.huber_delta, self.huber_rounds)
 
-    def _of_scene(self, inputs: Inputs) -> tuple[list[Fit], list[str]]:
-        stems = inputs.frames.stems
+    def _lines(self, scene: Scene) -> list[tuple[Affine, str]]:
+        """Scale and shift of every frame, and what stood in for a refused one."""
+        stems = scene.frames.stems
         if self.per == "video":
-            m, r = (np.concatenate(part) for part in zip(*self._thinned(inputs), strict=True))
-            line, why = self._accept(self._solve(m, r), m, r, None, "the clip")
-            lines = [(line, why)] * len(stems)
-        else:
-            lines = []
-            for stem in stems:
-                m, r = self._pixels(inputs, stem)
-                before = lines[-1][0] if lines else None
-                lines.append(self._accept(self._solve(m, r), m, r, before, f"frame {stem}"))
+            m, r = (np.concatenate(part) for part in zip(*self._thinned(scene), strict=True))
+            return [self._accept(self._solve(m, r), m, r, None, "the clip")] * len(stems)
+        lines: list[tuple[Affine, str]] = []
+        for stem in stems:
+            m, r = self._pixels(scene, stem)
+            before = lines[-1][0] if lines else None
+            lines.append(self._accept(self._solve(m, r), m, r, before, f"frame {stem}"))
         if self.per == "smooth":
             values = np.array([[line.scale, line.shift] for line, _ in lines])
             values = gaussian_filter1d(values, self.smooth_frames, axis=0, mode="nearest")
             smooth = [Affine(float(s), float(t)) for s, t in values]
-            lines = [(line, why) for line, (_, why) in zip(smooth, lines, strict=True)]
-        fits = [
-            self._measure(inputs, stem, line, why)
-            for stem, (line, why) in zip(stems, lines, strict=True)
-        ]
-        refused = [stem for stem, fit in zip(stems, fits, strict=True) if fit.fallback]
-        notes = []
-        if refused:
-            notes.append(
-                f"alignment refused a scale of 0 or below for {len(refused)} of {len(stems)} frames"
-                f" (first {refused[0]}) and used '{self.fallback}' instead"
-            )
-        return fits, notes
+            return [(line, why) for line, (_, why) in zip(smooth, lines, strict=True)]
+        return lines
 
-    def _thinned(self, inputs: Inputs) -> Iterator[tuple[Array, Array]]:
+    def _thinned(self, scene: Scene) -> Iterator[tuple[Float64Array, Float64Array]]:
         """Every frame's pixels, every k-th of them, so that a clip's fit stays small."""
-        for stem in inputs.frames.stems:
-            m, r = self._pixels(inputs, stem)
+        for stem in scene.frames.stems:
+            m, r = self._pixels(scene, stem)
             step = max(1, len(m) // self.video_pixels)
             yield m[::step], r[::step]
 
     def _accept(
-        self, line: Affine, m: Array, r: Array, before: Affine | None, where: str
+        self, line: Affine, m: Float64Array, r: Float64Array, before: Affine | None, where: str
     ) -> tuple[Affine, str]:
         """The line, or what stands in for one whose scale is not above 0, and what did."""
         if line.scale > 0 or self.fallback == "keep" or len(m) == 0:
@@ -164,53 +163,46 @@ class AlignmentFit(Stage[Inputs, tuple[list[Fit], list[str]]]):
             return before, "previous"
         return spread_ratio(m, r), "spread"
 
-    def _measure(self, inputs: Inputs, stem: str, line: Affine, why: str) -> Fit:
-        m, r = self._pixels(inputs, stem)
+    def _measure(self, scene: Scene, stem: str, line: Affine, fallback: str) -> Fit:
+        m, r = self._pixels(scene, stem)
         if len(m) == 0:
-            return Fit(line.scale, line.shift, 0.0, 0.0, 0, why)
+            return Fit(line.scale, line.shift, 0.0, 0.0, 0, fallback)
         off = np.abs(line.scale * m + line.shift - r)
         inliers = float((off <= self.inlier_share * r).mean())
-        return Fit(line.scale, line.shift, float(np.median(off)), inliers, len(m), why)
-
-    def write(
-        self, writer: ItemWriter, inputs: Inputs, item: str, output: tuple[list[Fit], list[str]]
-    ) -> None:
-        fits, notes = output
-        frames = dict(zip(inputs.frames.stems, [asdict(fit) for fit in fits], strict=True))
-        writer.json(REPORT, {"method": self.method, "per": self.per, "frames": frames})
-        for note in notes:
-            writer.note(note)
+        return Fit(line.scale, line.shift, float(np.median(off)), inliers, len(m), fallback)
 
     def disk_bytes(self, frames: Frames) -> int:
         return 300 * len(frames)
 
 
 @dataclass
-class Alignment(Stage[tuple[Array, Affine], NDArray[np.float32]]):
+class Alignment(FitOptions, FrameStage[tuple[Float64Array, Affine], Float32Array]):
     """Applies the fits; what falls below the floor is 0 (invalid) or lifted to the floor."""
 
-    use_png: bool
-    floor: float | None
+    floor: NotNegativeFloat | None
     below_floor: Literal["zero", "clamp"]
 
-    name = "alignment"
-    version = 1
+    makes = AlignedDisparity
+    kind_version = 1
+    backend_id = "affine"
 
-    def __post_init__(self) -> None:
-        if self.floor is not None and self.floor < 0:
-            raise ValueError(f"floor is {self.floor}; it must be 0 or more, in 1/m")
+    def helpers(self) -> list[Stage]:
+        return [self.derive(AlignmentFitting)]
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images", "depth", "alignment_fit")
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images, RelativeDisparity, AlignmentFits)
 
-    def load(self, inputs: Inputs, item: str) -> tuple[Array, Affine]:
-        fit: dict[str, Any] = inputs["alignment_fit"].json(REPORT)["frames"][item]
-        return _relative(inputs, item, self.use_png), Affine(fit["scale"], fit["shift"])
+    def key_options(self) -> dict[str, Any]:
+        # the fits' options are in the fits' key, which is one of the inputs
+        return {"use_png": self.use_png, "floor": self.floor, "below_floor": self.below_floor}
 
-    def compute(self, samples: Sequence[tuple[Array, Affine]]) -> list[NDArray[np.float32]]:
-        return each(self._apply, samples)
+    def load(self, scene: Scene, item: str) -> tuple[Float64Array, Affine]:
+        return _relative(scene, item, self.use_png), scene[AlignmentFits].of(item)
 
-    def _apply(self, sample: tuple[Array, Affine]) -> NDArray[np.float32]:
+    def compute(self, samples: Sequence[tuple[Float64Array, Affine]]) -> list[Float32Array]:
+        return parallel(self._apply, samples)
+
+    def _apply(self, sample: tuple[Float64Array, Affine]) -> Float32Array:
         m, line = sample
         a = line.scale * m + line.shift
         floor = self.floor
@@ -220,10 +212,8 @@ class Alignment(Stage[tuple[Array, Affine], NDArray[np.float32]]):
         # a floor below 0 (the published rule allows it) must not let negative disparity through
         return np.where(a < floor, low, np.maximum(a, 0.0)).astype(np.float32)
 
-    def write(
-        self, writer: ItemWriter, inputs: Inputs, item: str, output: NDArray[np.float32]
-    ) -> None:
-        writer.array(f"{item}.npy", output)
+    def write(self, writer: ItemWriter, scene: Scene, item: str, output: Float32Array) -> None:
+        AlignedDisparity.write_map(writer, scene.frames, item, output)
 
     def disk_bytes(self, frames: Frames) -> int:
-        return 4 * pixels(frames)
+        return 4 * frames.pixels

@@ -1,26 +1,32 @@
-"""One step of the work: what it needs, what it gives, how an item is made and written."""
+"""A step of the work: what it reads, what it makes, and the two shapes that a step can have."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.scene.frames import Frames
 from dynprep.scene.source import Source
-from dynprep.stages.inputs import Frames, Inputs
+from dynprep.stages.context import StageContext
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
 Output = TypeVar("Output")
+AStage = TypeVar("AStage", bound="Stage")
 
-WHOLE = "scene"  # the one item of a stage that takes a scene at once
-# metadata of a backend's field that changes how fast, never what
+WHOLE_SCENE = "scene"  # the one item of a stage that takes a scene at once
+# metadata of a field that changes how fast a result is made, never what it is
 NEUTRAL = {"neutral": True}
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Under which licence a network's weights are published, and where."""
+    """Under which licence a network's weights are published, and where.
+
+    hub: repository on the Hugging Face hub; commercial: whether the licence allows commercial use.
+    """
 
     hub: str
     licence: str
@@ -28,48 +34,79 @@ class Terms:
 
 
 @dataclass(frozen=True)
-class Later(Generic[Output]):
+class Deferred(Generic[Output]):
     """An output that the device is still at work on; ``get`` waits for it, in a writer thread."""
 
     get: Callable[[], Output]
 
 
-class Stage(ABC, Generic[Sample, Output]):
+@dataclass(kw_only=True)
+class Stage(ABC):
     """A step of the work with its backend and options; backends are dataclasses derived from it.
 
-    ``load`` runs in reader processes, ``compute`` in the process that holds the device, ``write``
-    in a writer thread. Instances are pickled, so they hold options and nothing else until ``setup``.
+    Instances are pickled, so they hold options and nothing else until ``setup``. In the order of a stage's
+    life: ``fetch``, ``check``, ``key_options``, ``inspect``, ``setup``, the work itself, ``release``
+    (docs/stages.md).
+
+    makes: the artefact that is written. kind_version, backend_version: raised when the same options give other
+    bytes, the first for all backends of the kind. backend_id: names the backend in the store's keys, whatever
+    its class is called and wherever it stands. is_helper: other stages ask for it, users do not. uses_device:
+    it has a network, which runs on the accelerator.
     """
 
-    name: ClassVar[str]
-    version: ClassVar[int]  # raise it when the same options give other bytes
-    whole: ClassVar[bool] = False  # one item a scene instead of one a frame
-    uses_device: ClassVar[bool] = False  # a network that runs on the accelerator
-    fewest_frames: ClassVar[int] = 1
-    one_by_one: ClassVar[bool] = False  # smaller batches take no less memory
-    gives: ClassVar[str] = ""  # what a backend's numbers are, for lists
+    context: StageContext = field(repr=False)
+
+    makes: ClassVar[type[Artefact]]
+    kind_version: ClassVar[int]
+    backend_id: ClassVar[str]
+    backend_version: ClassVar[int] = 1
+    is_helper: ClassVar[bool] = False
+    uses_device: ClassVar[bool] = False
+
+    @property
+    def name(self) -> str:
+        """The stage's name, which is its artefact's."""
+        return self.makes.name
 
     @abstractmethod
-    def needs(self) -> tuple[str, ...]:
-        """Names of the stages whose results are read."""
+    def reads(self) -> tuple[type[Artefact], ...]:
+        """The artefacts that are read."""
 
+    @abstractmethod
     def items(self, frames: Frames) -> list[str]:
-        """Names of the items of a scene: stems, or the whole scene."""
-        return [WHOLE] if self.whole else frames.stems
+        """Names of the items that a scene's result consists of; each is written and resumed by itself."""
 
-    def options(self) -> dict[str, Any]:
+    @abstractmethod
+    def disk_bytes(self, frames: Frames) -> int:
+        """How much a scene's result takes on disk, at most, in bytes."""
+
+    def helpers(self) -> "list[Stage]":
+        """Helper stages that this backend brings along, made from its own options."""
+        return []
+
+    def derive(self, kind: type[AStage]) -> AStage:
+        """A stage of another class with the options of this one that it has."""
+        return kind(**{f.name: getattr(self, f.name) for f in fields(kind)})
+
+    def ignored(self) -> dict[str, str]:
+        """Options that cannot act as the others are set, with the reason: they are left out of the key."""
+        return {}
+
+    def key_options(self) -> dict[str, Any]:
         """The options that decide the bytes, for the store's key."""
-        assert is_dataclass(self)
-        values = asdict(self)
-        neutral = {f.name for f in fields(self) if f.metadata.get("neutral")}
-        return {k: v for k, v in values.items() if k not in neutral}
+        ignored = self.ignored()
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name != "context" and not f.metadata.get("neutral") and f.name not in ignored
+        }
 
     def weights(self) -> str | None:
-        """Identity of the network's weights, for the store's key."""
+        """Identity of the network's weights, for the store's key; None where there are none."""
         return None
 
     def outside(self, source: Source) -> dict[str, str]:
-        """Content hashes of files from outside that are read, for the store's key."""
+        """Content hashes of files from outside that are read, by what they are, for the store's key."""
         return {}
 
     def check(self, source: Source) -> None:
@@ -80,47 +117,66 @@ class Stage(ABC, Generic[Sample, Output]):
         return None
 
     def fetch(self, say: Callable[[str], None]) -> None:
-        """Bring what is downloaded, or raise UserError; called before ``weights``."""
+        """Bring what is downloaded, or raise UserError; called before ``weights``. say: shows a line."""
 
     def inspect(self) -> None:
-        """Raise UserError for weights that do not fit; called before any stage runs, where this
-        one has something to do."""
-
-    def batch(self, threads: int) -> int:
-        """Items computed at once when the user leaves it open; ``threads``: cores to use."""
-        return threads
+        """Raise UserError for weights that do not fit; called before any stage runs, where this one has
+        something to do."""
 
     def setup(self, device: Any) -> None:
-        """Make ready in the process that computes: load a network to ``device``."""
+        """Make ready in the process that computes: load a network to ``device`` (a torch.device)."""
 
     def release(self) -> None:
         """Let go of what ``setup`` made: the next stage needs the device's memory."""
 
-    @abstractmethod
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        """Read what ``item`` needs."""
+
+@dataclass(kw_only=True)
+class FrameStage(Stage, Generic[Sample, Output]):
+    """A step that is computed frame by frame.
+
+    ``load`` runs in reader processes, ``compute`` in the process that holds the device, ``write`` in a writer
+    thread. one_by_one: smaller batches take no less memory.
+    """
+
+    one_by_one: ClassVar[bool] = False
+
+    def items(self, frames: Frames) -> list[str]:
+        """The stems of the frames."""
+        return frames.stems
+
+    def batch(self, threads: int) -> int:
+        """Items that are computed at once on a CPU when the user leaves it open; threads: cores to use."""
+        return threads
 
     @abstractmethod
-    def compute(self, samples: Sequence[Sample]) -> Sequence[Output | Later[Output]]:
+    def load(self, scene: Scene, item: str) -> Sample:
+        """Read what ``item``, a stem, needs."""
+
+    @abstractmethod
+    def compute(self, samples: Sequence[Sample]) -> Sequence[Output | Deferred[Output]]:
         """Compute a batch. Samples may be of several scenes, and so of several sizes."""
 
     @abstractmethod
-    def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: Output) -> None:
+    def write(self, writer: ItemWriter, scene: Scene, item: str, output: Output) -> None:
         """Write one item's files."""
 
+
+@dataclass(kw_only=True)
+class SceneStage(Stage):
+    """A step that takes a whole scene at once, because its frames cannot be told apart or are not there yet."""
+
+    def items(self, frames: Frames) -> list[str]:
+        """The one item: the scene."""
+        return [WHOLE_SCENE]
+
     @abstractmethod
-    def disk_bytes(self, frames: Frames) -> int:
-        """How much a scene's result takes on disk, at most, in bytes."""
+    def run(self, scene: Scene, writer: ItemWriter) -> None:
+        """Read, compute and write a scene."""
 
 
-def each(function: Callable[[Sample], Output], samples: Sequence[Sample]) -> list[Output]:
-    """``function`` of every sample, side by side: NumPy and OpenCV let go of the interpreter."""
+def parallel(function: Callable[[Sample], Output], samples: Sequence[Sample]) -> list[Output]:
+    """``function`` of every sample in threads of their own: NumPy and OpenCV let go of the interpreter."""
     if len(samples) == 1:
         return [function(samples[0])]
     with ThreadPoolExecutor(len(samples)) as pool:
         return list(pool.map(function, samples))
-
-
-def pixels(frames: Frames) -> int:
-    """Pixels of all frames of a scene."""
-    return len(frames) * frames.height * frames.width

@@ -1,32 +1,27 @@
-"""Relative disparity of every frame, as floats and as the published 16-bit PNG."""
+"""Relative disparity of every frame."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dynprep.stages.base import Stage, pixels
-from dynprep.stages.inputs import Frames, Inputs
-from dynprep.stages.maps import RelativeMap, finite, to_png
+from dynprep.artefacts.base import Scene
+from dynprep.artefacts.maps import RelativeMap
+from dynprep.artefacts.relative_disparity import RelativeDisparity
+from dynprep.scene.frames import Frames
+from dynprep.stages.base import FrameStage
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
 
 
 @dataclass
-class RelativeDepth(Stage[Sample, RelativeMap]):
-    """A backend's ``compute`` gives RelativeMaps that say what their numbers mean.
+class RelativeDepth(FrameStage[Sample, RelativeMap]):
+    """A backend's ``compute`` gives RelativeMaps, which say whether their numbers are disparity or depth."""
 
-    The float disparity is kept too: the PNG loses the scale between frames.
-    """
+    makes = RelativeDisparity
+    kind_version = 1
 
-    name = "depth"
-    gives = "affine-invariant disparity"
-    version = 1
-
-    def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: RelativeMap) -> None:
-        finite(output.values, f"depth of frame {item}")
-        disparity = output.disparity()
-        writer.array(f"{item}.npy", disparity)
-        writer.image(f"{item}.png", to_png(disparity))
+    def write(self, writer: ItemWriter, scene: Scene, item: str, output: RelativeMap) -> None:
+        RelativeDisparity.write(writer, scene.frames, item, output)
 
     def disk_bytes(self, frames: Frames) -> int:
-        return 6 * pixels(frames)
+        return 6 * frames.pixels

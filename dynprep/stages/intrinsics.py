@@ -3,48 +3,47 @@
 import hashlib
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.errors import UserError
+from dynprep.options import Positive, Range
+from dynprep.scene.frames import Frames
 from dynprep.scene.pictures import natural
 from dynprep.scene.source import Source
-from dynprep.stages.base import NEUTRAL, Stage
-from dynprep.stages.inputs import Frames, Inputs
+from dynprep.stages.base import NEUTRAL, SceneStage
 from dynprep.store import ItemWriter
 
-INTRINSICS, KNOWN = "intrinsics.json", "known.json"
-Values = dict[str, list[float]]
+Degrees = Annotated[float, Range(above=0, below=180)]
+Row = list[float]  # fx, fy, cx, cy in pixels
 
 
 @dataclass
-class Camera(Stage[Inputs, tuple[Values, str]]):
+class PinholeCamera(SceneStage):
     """Pinhole intrinsics for every frame. ``focal`` and ``file`` are in pixels of the source."""
 
-    fov: float | None
-    focal: float | None
+    fov: Degrees | None
+    focal: Positive | None
     file: str | None
-    default_fov: float
-    shared: bool = field(metadata=NEUTRAL)  # read by backends that see the camera themselves
+    default_fov: Degrees
+    shared: bool = field(metadata=NEUTRAL)  # backends that see the camera read it from the context
 
-    name = "intrinsics"
-    version = 2
-    whole = True
+    makes = Intrinsics
+    kind_version = 2
+    backend_id = "pinhole"
+    is_helper = True
 
     def __post_init__(self) -> None:
-        given = [n for n in ("fov", "focal", "file") if getattr(self, n) is not None]
-        if len(given) > 1:
-            raise ValueError(f"{' and '.join(given)} are both set; give one of them")
-        for name in ("fov", "default_fov"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < 180:
-                raise ValueError(f"{name} is {value}; degrees between 0 and 180 are meant")
-        if self.focal is not None and self.focal <= 0:
-            raise ValueError(f"focal is {self.focal}; it must be above 0 pixels")
+        named = [n for n in ("fov", "focal", "file") if getattr(self, n) is not None]
+        if len(named) > 1:
+            raise ValueError(f"{' and '.join(named)} are both set; give one of them")
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images",)
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images,)
 
     def outside(self, source: Source) -> dict[str, str]:
         if self.file is not None:
@@ -79,59 +78,51 @@ class Camera(Stage[Inputs, tuple[Values, str]]):
                 raise UserError(f"camera.file={path}: {row}: focal lengths must be above 0 pixels")
         return rows
 
-    def load(self, inputs: Inputs, item: str) -> Inputs:
-        return inputs
-
-    def compute(self, samples: Sequence[Inputs]) -> list[tuple[Values, str]]:
-        return [self._of_scene(inputs) for inputs in samples]
-
-    def _of_scene(self, inputs: Inputs) -> tuple[Values, str]:
-        frames = inputs.frames
-        height, width = frames.source_height, frames.source_width
-        centre = [(width - 1) / 2, (height - 1) / 2]
-        note = ""
-        known = inputs.source.intrinsics()
-        if self.file is not None:
-            rows = self._read(self.file)
-            if len(rows) == 1:
-                rows = rows * len(frames)
-            elif len(rows) != len(frames):
-                last = max(frame.index for frame in frames.table)
-                if len(rows) <= last:
-                    raise UserError(
-                        f"camera.file={self.file}: {len(rows)} entries for {len(frames)} frames; "
-                        "give one, or one for each frame"
-                    )
-                rows = [rows[frame.index] for frame in frames.table]
-        elif self.focal is not None:
-            rows = [[self.focal, self.focal, *centre]] * len(frames)
-        elif self.fov is not None or known is None:
-            degrees = self.fov if self.fov is not None else self.default_fov
-            across = width if self.fov is not None else max(width, height)
-            focal = across / 2 / math.tan(math.radians(degrees) / 2)
-            rows = [[focal, focal, *centre]] * len(frames)
-            if self.fov is None:
-                note = (
-                    f"intrinsics are a guess, {degrees:g}° across the longer side, where no network sees "
-                    "them; set camera.fov, camera.focal or camera.file if you know them"
-                )
-        else:
-            rows = [known[frame.index] for frame in frames.table]
-        sx, sy = frames.width / width, frames.height / height
+    def run(self, scene: Scene, writer: ItemWriter) -> None:
+        frames = scene.frames
+        rows, guess = self._source_rows(scene)
+        sx, sy = frames.width / frames.source_width, frames.height / frames.source_height
+        # pixel centres are whole numbers: half a pixel is added before scaling and taken off again
         scaled = [
             [fx * sx, fy * sy, (cx + 0.5) * sx - 0.5, (cy + 0.5) * sy - 0.5]
             for fx, fy, cx, cy in rows
         ]
-        return dict(zip(frames.stems, scaled, strict=True)), note
+        Intrinsics.write(writer, dict(zip(frames.stems, scaled, strict=True)), guess is None)
+        if guess is not None:
+            writer.note(
+                f"intrinsics are a guess, {guess:g}° across the longer side, where no network sees "
+                "them; set camera.fov, camera.focal or camera.file if you know them"
+            )
 
-    def write(
-        self, writer: ItemWriter, inputs: Inputs, item: str, output: tuple[Values, str]
-    ) -> None:
-        values, note = output
-        writer.json(INTRINSICS, values)
-        writer.json(KNOWN, not note)
-        if note:
-            writer.note(note)
+    def _source_rows(self, scene: Scene) -> tuple[list[Row], float | None]:
+        """A row for each frame, in pixels of the source; the angle in degrees where it is a guess, else None."""
+        frames = scene.frames
+        height, width = frames.source_height, frames.source_width
+        centre = [(width - 1) / 2, (height - 1) / 2]
+        known = scene.source.intrinsics()
+        if self.file is not None:
+            return self._rows_of_file(self.file, frames), None
+        if self.focal is not None:
+            return [[self.focal, self.focal, *centre]] * len(frames), None
+        if self.fov is None and known is not None:
+            return [known[frame.index] for frame in frames.table], None
+        degrees = self.fov if self.fov is not None else self.default_fov
+        across = width if self.fov is not None else max(width, height)
+        focal = across / 2 / math.tan(math.radians(degrees) / 2)
+        return [[focal, focal, *centre]] * len(frames), degrees if self.fov is None else None
+
+    def _rows_of_file(self, file: str, frames: Frames) -> list[Row]:
+        rows = self._read(file)
+        if len(rows) == 1:
+            return rows * len(frames)
+        if len(rows) == len(frames):
+            return rows
+        if len(rows) <= max(frame.index for frame in frames.table):
+            raise UserError(
+                f"camera.file={file}: {len(rows)} entries for {len(frames)} frames; give one, or one "
+                "for each frame"
+            )
+        return [rows[frame.index] for frame in frames.table]
 
     def disk_bytes(self, frames: Frames) -> int:
         return 200 * len(frames)

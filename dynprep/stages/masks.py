@@ -1,36 +1,27 @@
-"""Object masks: what moves on its own."""
+"""Object masks of every frame."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dynprep.stages.base import Stage, pixels
-from dynprep.stages.inputs import Frames, Inputs, SceneResults
+from dynprep.arrays import BoolArray
+from dynprep.artefacts.base import Scene
+from dynprep.artefacts.masks import ObjectMasks
+from dynprep.scene.frames import Frames
+from dynprep.stages.base import FrameStage
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
-Mask = NDArray[np.bool_]
-
-OBJECT = 255
 
 
 @dataclass
-class Masks(Stage[Sample, Mask]):
+class Masks(FrameStage[Sample, BoolArray]):
     """A backend's ``compute`` gives (H, W) booleans, true on objects."""
 
-    name = "masks"
-    gives = "object masks"
-    version = 1
+    makes = ObjectMasks
+    kind_version = 1
 
-    def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: Mask) -> None:
-        writer.image(f"{item}.png", np.where(output, OBJECT, 0).astype(np.uint8))
+    def write(self, writer: ItemWriter, scene: Scene, item: str, output: BoolArray) -> None:
+        ObjectMasks.write(writer, scene.frames, item, output)
 
     def disk_bytes(self, frames: Frames) -> int:
-        return pixels(frames) // 20  # flat areas compress well
-
-
-def read_mask(inputs: SceneResults, stem: str) -> Mask:
-    """The mask (H, W) of a frame."""
-    return inputs["masks"].image(f"{stem}.png") > 0
+        return frames.pixels // 20  # flat areas compress well

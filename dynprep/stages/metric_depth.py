@@ -1,46 +1,27 @@
-"""Metric depth and intrinsics, kept as disparity in 1/m."""
+"""Metric depth and intrinsics of every frame."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dynprep.stages.base import Stage, pixels
-from dynprep.stages.inputs import Frames, Inputs
-from dynprep.stages.maps import MetricMap, finite, metric_disparity
-from dynprep.store import ItemWriter, Result
+from dynprep.artefacts.base import Scene
+from dynprep.artefacts.maps import MetricMap
+from dynprep.artefacts.metric_disparity import MetricDisparity
+from dynprep.scene.frames import Frames
+from dynprep.stages.base import FrameStage
+from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
 
 
 @dataclass
-class MetricDepth(Stage[Sample, MetricMap]):
-    """A backend's ``compute`` gives MetricMaps; the conversion to disparity is here alone."""
+class MetricDepth(FrameStage[Sample, MetricMap]):
+    """A backend's ``compute`` gives MetricMaps in metres; the artefact turns them into disparity."""
 
-    name = "metric_depth"
-    gives = "metric depth (m), intrinsics"
-    version = 1
+    makes = MetricDisparity
+    kind_version = 1
 
-    def write(self, writer: ItemWriter, inputs: Inputs, item: str, output: MetricMap) -> None:
-        finite(output.depth, f"metric_depth of frame {item}")
-        finite(output.intrinsics, f"intrinsics of frame {item}")
-        writer.array(f"{item}.npy", metric_disparity(output.depth))
-        writer.json(intrinsics_file(item), [float(v) for v in output.intrinsics])
-        if output.valid is not None:
-            writer.image(valid_file(item), output.valid)
+    def write(self, writer: ItemWriter, scene: Scene, item: str, output: MetricMap) -> None:
+        MetricDisparity.write(writer, scene.frames, item, output)
 
     def disk_bytes(self, frames: Frames) -> int:
-        return 4 * pixels(frames) + 200 * len(frames)
-
-
-def intrinsics_file(stem: str) -> str:
-    """Name of the file with a frame's [fx, fy, cx, cy]."""
-    return f"{stem}.intrinsics.json"
-
-
-def valid_file(stem: str) -> str:
-    """Name of the file that says where depth was measured; absent where it is everywhere."""
-    return f"{stem}.valid.png"
-
-
-def all_intrinsics(result: Result, frames: Frames) -> dict[str, list[float]]:
-    """[fx, fy, cx, cy] of every frame, by stem."""
-    return {stem: result.json(intrinsics_file(stem)) for stem in frames.stems}
+        return 4 * frames.pixels + 200 * len(frames)

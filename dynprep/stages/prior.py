@@ -1,32 +1,27 @@
-"""The depth prior that trainers read from ``marigold/depth_npy``."""
+"""The depth prior of every frame."""
 
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
-from dynprep.stages.base import Stage, pixels
-from dynprep.stages.inputs import Frames, Inputs
-from dynprep.stages.maps import finite
+from dynprep.arrays import Float32Array
+from dynprep.artefacts.base import Scene
+from dynprep.artefacts.prior import DepthPrior
+from dynprep.scene.frames import Frames
+from dynprep.stages.base import FrameStage
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
 
 
 @dataclass
-class Prior(Stage[Sample, NDArray[np.float32]]):
+class Prior(FrameStage[Sample, Float32Array]):
     """A backend's ``compute`` gives affine-invariant depth (H, W) in [0, 1], 0 = near."""
 
-    name = "prior"
-    gives = "affine-invariant depth"
-    version = 1
+    makes = DepthPrior
+    kind_version = 1
 
-    def write(
-        self, writer: ItemWriter, inputs: Inputs, item: str, output: NDArray[np.float32]
-    ) -> None:
-        finite(output, f"prior of frame {item}")
-        writer.array(f"{item}_pred.npy", np.clip(output, 0, 1).astype(np.float32))
+    def write(self, writer: ItemWriter, scene: Scene, item: str, output: Float32Array) -> None:
+        DepthPrior.write(writer, scene.frames, item, output)
 
     def disk_bytes(self, frames: Frames) -> int:
-        return 4 * pixels(frames)
+        return 4 * frames.pixels

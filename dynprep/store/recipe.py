@@ -2,8 +2,12 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from dynprep.errors import UserError
 
 _KEY_LENGTH = 32  # hex digits: 128 bits, no chance of two recipes with one key
 
@@ -12,13 +16,17 @@ _KEY_LENGTH = 32  # hex digits: 128 bits, no chance of two recipes with one key
 class Recipe:
     """Everything that decides a result's bytes.
 
-    ``options`` leave out what does not (batch size, devices, workers, logging). ``inputs`` holds
-    the keys of the results it is made from, or content hashes of files from outside.
+    stage: name of what is made; backend: explicit short id of how, which stays when a class is renamed or moved;
+    kind_version, backend_version: raised when the same options give other bytes; options: those that can act,
+    without what changes no bytes (batch size, devices, workers, logging); weights: identity of the network's
+    weights; inputs: keys of the results it is made from, and, as ``file:NAME``, content hashes of files from
+    outside.
     """
 
     stage: str
-    version: int
     backend: str
+    kind_version: int = 1
+    backend_version: int = 1
     options: dict[str, Any] = field(default_factory=dict)
     weights: str | None = None
     inputs: dict[str, str] = field(default_factory=dict)
@@ -28,3 +36,13 @@ class Recipe:
         """Hex digits that name the result: a hash of the recipe's canonical JSON."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
+
+
+def read_recipe(seal: Mapping[str, Any], folder: Path) -> Recipe:
+    """The recipe in a result's seal. Raises UserError for one of another version of dynprep."""
+    try:
+        return Recipe(**seal["recipe"])
+    except (KeyError, TypeError):
+        raise UserError(
+            f"{folder}: made by another version of dynprep; run the command that made it again, or remove it"
+        ) from None

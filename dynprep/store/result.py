@@ -1,10 +1,10 @@
-"""One result on disk: its items' files, an index of what is whole, and the seal when all is."""
+"""One result on disk: its items' files, an index of the items that are complete, and the seal when all are."""
 
 import hashlib
 import io
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -16,12 +16,12 @@ from PIL import Image
 from dynprep.errors import UserError
 from dynprep.files import (
     TEMPORARY,
+    atomic_path,
     link,
     read_array,
     read_arrays,
     sha256,
     sweep_temporary,
-    whole,
     write_json,
 )
 from dynprep.store.recipe import Recipe
@@ -32,7 +32,7 @@ _READ_ONLY = 0o444  # datasets share these bytes by hard link: an edit there wou
 
 @dataclass
 class Item:
-    """One whole item: its files by name with [size in bytes, SHA-256], and notes to the user."""
+    """One complete item: its files by name with (size in bytes, SHA-256), and notes to the user."""
 
     name: str
     files: dict[str, tuple[int, str]] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class _Hashing(io.RawIOBase):
 
 
 class ItemWriter:
-    """Writes the files of one item; hand it back to ``Result.add`` when all are there."""
+    """Writes the files of one item; ``Result.add`` takes it when all are written."""
 
     def __init__(self, folder: Path, name: str) -> None:
         self.folder, self.item = folder, Item(name)
@@ -95,18 +95,18 @@ class ItemWriter:
         link(source, self.folder / name)
         self.item.files[name] = (source.stat().st_size, sha256(source))
 
-    def made(self, name: str, temporary: Path) -> None:
+    def take(self, name: str, temporary: Path) -> None:
         """Take in a file that another library wrote at ``temporary``, in this result's folder."""
         self.item.files[name] = (temporary.stat().st_size, sha256(temporary))
         temporary.chmod(_READ_ONLY)
         os.replace(temporary, self.folder / name)
 
     def temporary(self, name: str) -> Path:
-        """A path for a library to write to before ``made``."""
+        """A path for a library to write to before ``take``."""
         return self.folder / f"{TEMPORARY}{os.getpid()}-{name}"
 
     def _write(self, name: str, fill: Any) -> None:
-        with whole(self.folder / name) as temporary:
+        with atomic_path(self.folder / name) as temporary:
             with temporary.open("wb") as file:
                 hashing = _Hashing(file)
                 fill(hashing)
@@ -126,7 +126,13 @@ class Result:
 
     @property
     def key(self) -> str:
+        """The hex digits that name the result."""
         return self.recipe.key
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """Options that it is made with."""
+        return self.recipe.options
 
     def file(self, name: str) -> Path:
         """Where a file of this result lies."""
@@ -152,7 +158,7 @@ class Result:
         return json.loads(self.file(name).read_text())
 
     def seal(self) -> dict[str, Any] | None:
-        """What was written when the result became whole; None while it is not."""
+        """What was written when the result became complete; None while it is not."""
         try:
             return json.loads((self.folder / SEAL).read_text())
         except FileNotFoundError:
@@ -162,11 +168,11 @@ class Result:
                 f"{self.folder / SEAL}: not readable ({error}); remove that folder"
             ) from None
 
-    # what is whole ------------------------------------------------------------------------
+    # what is complete ---------------------------------------------------------------------
 
     def items(self) -> dict[str, Item]:
         """Items indexed so far, by name; a line cut short by a crash does not count."""
-        found: dict[str, Item] = {}
+        items: dict[str, Item] = {}
         seal = self.seal()
         if seal is not None:
             lines = [json.dumps(entry) for entry in seal["items"]]
@@ -178,23 +184,22 @@ class Result:
             try:
                 entry = json.loads(line)
                 files = {k: (int(v[0]), str(v[1])) for k, v in entry["files"].items()}
-                found[entry["name"]] = Item(entry["name"], files, list(entry["notes"]))
+                items[entry["name"]] = Item(entry["name"], files, list(entry["notes"]))
             except (ValueError, KeyError, TypeError):
                 continue
-        return found
+        return items
 
-    def sound(self, verify: bool) -> dict[str, Item]:
+    def valid_items(self, verify: bool) -> dict[str, Item]:
         """Items whose files are there with the right size and, when ``verify``, the right hash."""
         return {
             name: item
             for name, item in self.items().items()
             if all(
-                self._file_sound(n, size, digest, verify)
-                for n, (size, digest) in item.files.items()
+                self._is_valid(n, size, digest, verify) for n, (size, digest) in item.files.items()
             )
         }
 
-    def _file_sound(self, name: str, size: int, digest: str, verify: bool) -> bool:
+    def _is_valid(self, name: str, size: int, digest: str, verify: bool) -> bool:
         path = self.folder / name
         try:
             return path.stat().st_size == size and (not verify or sha256(path) == digest)
@@ -203,15 +208,17 @@ class Result:
 
     # writing ------------------------------------------------------------------------------
 
-    def begin(self, keep: dict[str, Item]) -> None:
-        """Prepare for writing: only the items in ``keep`` stay indexed. The caller holds the lock."""
+    def begin(self, items: dict[str, Item]) -> None:
+        """Prepare for writing: only ``items`` stay indexed. The caller holds the lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep_temporary(self.folder)
-        with whole(self.folder / "index.kept.jsonl") as temporary:
-            temporary.write_text("".join(json.dumps(asdict(item)) + "\n" for item in keep.values()))
+        with atomic_path(self.folder / "index.before.jsonl") as temporary:
+            temporary.write_text(
+                "".join(json.dumps(asdict(item)) + "\n" for item in items.values())
+            )
         (self.folder / SEAL).unlink(missing_ok=True)  # only now: a crash in between forgets nothing
         for path in self.folder.glob("index.*.jsonl"):
-            if path.name != "index.kept.jsonl":
+            if path.name != "index.before.jsonl":
                 path.unlink()
 
     def writer(self, item: str) -> ItemWriter:
@@ -219,22 +226,22 @@ class Result:
         return ItemWriter(self.folder, item)
 
     def add(self, writer: ItemWriter) -> None:
-        """Index an item whose files are whole. One index file a process, so that no two mix."""
+        """Index an item whose files are complete. Each process has an index file, so that no two mix."""
         line = json.dumps(asdict(writer.item)) + "\n"
         with (self.folder / f"index.{os.getpid()}.jsonl").open("a") as file:
             file.write(line)
 
     def close(self, expected: Iterable[str], facts: dict[str, Any]) -> None:
         """Seal the result; raises RuntimeError if an expected item is missing."""
-        found = self.items()
+        indexed = self.items()
         names = list(expected)
-        missing = [name for name in names if name not in found]
+        missing = [name for name in names if name not in indexed]
         if missing:
             raise RuntimeError(
                 f"{self.recipe.stage}: {len(missing)} of {len(names)} items were not written, "
                 f"e.g. {missing[:3]}; a worker process may have died"
             )
-        items = [asdict(found[name]) for name in names]
+        items = [asdict(indexed[name]) for name in names]
         write_json(self.folder / SEAL, {"recipe": asdict(self.recipe), **facts, "items": items})
         for path in self.folder.glob("index.*.jsonl"):
             path.unlink()

@@ -1,4 +1,4 @@
-"""What a store holds, what uses it, and what may go."""
+"""What a store holds, what uses it, and what may be removed."""
 
 import contextlib
 import json
@@ -18,45 +18,47 @@ from dynprep.store.references import FOLDER, PROVENANCE, Reference, references, 
 from dynprep.store.result import SEAL, Result
 from dynprep.store.store import LOCKS, Store
 
-# made from other results for looking at: they go when one of those goes
-VIEWS = ("scores", "media", "agreement")
 _FRESH = 3600.0  # seconds: what was written since may belong to a run that is under way
 
 
 @dataclass(frozen=True)
-class Kept:
-    """One result in the store. bytes on disk; whole: sealed; users: runs and datasets that name
-    it, directly."""
+class StoredResult:
+    """One result in the store.
+
+    bytes: on disk; is_complete: sealed; is_view: shows other results, and goes when one of those goes; made: when,
+    in seconds since 1970; users: runs and datasets that name it directly.
+    """
 
     stage: str
     key: str
     folder: Path
     bytes: int
-    whole: bool
+    is_complete: bool
+    is_view: bool
     made: float
     backend: str
     inputs: tuple[tuple[str, str], ...]
     users: tuple[str, ...]
 
 
-def contents(store: Store) -> list[Kept]:
-    """Every result, oldest first."""
+def contents(store: Store) -> list[StoredResult]:
+    """Every result in the store, oldest first."""
     users: dict[tuple[str, str], list[str]] = {}
     for reference in references(store).values():
         if reference.alive():
             for name in reference.names():
                 users.setdefault(name, []).append(reference.run)
-    found = []
+    results = []
     for stage in sorted(p for p in store.root.iterdir() if p.is_dir()):
         if stage.name in (LOCKS, FOLDER):
             continue
         for folder in sorted(p for p in stage.iterdir() if p.is_dir()):
-            found.append(_kept(stage.name, folder, users.get((stage.name, folder.name), [])))
-    return sorted(found, key=lambda k: k.made)
+            results.append(_describe(stage.name, folder, users.get((stage.name, folder.name), [])))
+    return sorted(results, key=lambda r: r.made)
 
 
-def _kept(stage: str, folder: Path, users: list[str]) -> Kept:
-    seal = Result(folder, Recipe(stage, 0, "")).seal()
+def _describe(stage: str, folder: Path, users: list[str]) -> StoredResult:
+    seal = Result(folder, Recipe(stage, "")).seal()
     recipe = (seal or {}).get("recipe", {})
     inputs = tuple(sorted(recipe.get("inputs", {}).items()))
     size = 0
@@ -65,24 +67,27 @@ def _kept(stage: str, folder: Path, users: list[str]) -> Kept:
             size += file.stat().st_size
     path = folder / SEAL if seal else folder
     made = path.stat().st_mtime
-    backend = str(recipe.get("backend", "")).rpartition(".")[2]
-    return Kept(stage, folder.name, folder, size, bool(seal), made, backend, inputs, tuple(users))
+    backend = str(recipe.get("backend", ""))
+    is_view = bool((seal or {}).get("view"))
+    return StoredResult(
+        stage, folder.name, folder, size, bool(seal), is_view, made, backend, inputs, tuple(users)
+    )
 
 
-def unused(store: Store) -> list[Kept]:
+def unused(store: Store) -> list[StoredResult]:
     """Results that no run or dataset that is still there refers to, and views of such results;
     unfinished ones too, unless something wrote to them in the last hour."""
     everything = contents(store)
     used = {k.key for k in everything if k.users}
     gone = []
-    for kept in everything:
-        recent = time.time() - _newest(kept.folder) < _FRESH
-        if kept.users or (recent and not kept.whole):
+    for stored in everything:
+        recent = time.time() - _newest(stored.folder) < _FRESH
+        if stored.users or (recent and not stored.is_complete):
             continue
-        shown = {key for name, key in kept.inputs if not name.startswith("file:")}
-        if kept.stage in VIEWS and shown and shown <= used:
+        shown = {key for name, key in stored.inputs if not name.startswith("file:")}
+        if stored.is_view and shown and shown <= used:
             continue
-        gone.append(kept)
+        gone.append(stored)
     return gone
 
 
@@ -94,7 +99,9 @@ def _newest(folder: Path) -> float:
     return max(times)
 
 
-def remove(store: Store, shown: list[Kept]) -> tuple[list[Kept], list[Kept]]:
+def remove(
+    store: Store, shown: list[StoredResult]
+) -> tuple[list[StoredResult], list[StoredResult]]:
     """Remove results and notes of runs that are gone; of those ``shown`` only what still nobody
     uses. Returns what left the store, and what was left alone because somebody came to use it.
 
@@ -103,20 +110,22 @@ def remove(store: Store, shown: list[Kept]) -> tuple[list[Kept], list[Kept]]:
         return _remove(store, shown)
 
 
-def _remove(store: Store, shown: list[Kept]) -> tuple[list[Kept], list[Kept]]:
+def _remove(
+    store: Store, shown: list[StoredResult]
+) -> tuple[list[StoredResult], list[StoredResult]]:
     still = {k.folder for k in unused(store)}
-    busy = [kept for kept in shown if kept.folder not in still]
+    busy = [stored for stored in shown if stored.folder not in still]
     gone = []
-    for kept in (k for k in shown if k.folder in still):
+    for stored in (k for k in shown if k.folder in still):
         try:
-            with store.lock_named(kept.stage, kept.key).acquire(timeout=0):
-                away = kept.folder.with_name(f"{TEMPORARY}gone-{kept.key}")
-                os.replace(kept.folder, away)  # at once: half a result must not be found
+            with store.lock_named(stored.stage, stored.key).acquire(timeout=0):
+                away = stored.folder.with_name(f"{TEMPORARY}gone-{stored.key}")
+                os.replace(stored.folder, away)  # at once: half a result must not be found
                 shutil.rmtree(away)
         except Timeout:
-            busy.append(kept)
+            busy.append(stored)
             continue
-        gone.append(kept)
+        gone.append(stored)
     for path, reference in references(store).items():
         if not reference.alive():
             path.unlink(missing_ok=True)
@@ -128,11 +137,11 @@ def verify(store: Store, tell: Callable[[str], None]) -> int:
     returns how many are damaged. A damaged item is made again by the next run that needs it and is
     told to look (store.verify=true)."""
     damaged = 0
-    for kept in contents(store):
-        if not kept.whole:
+    for stored in contents(store):
+        if not stored.is_complete:
             continue
-        result = store.opened(kept.stage, kept.key)
-        for name in sorted(result.items().keys() - result.sound(True).keys()):
+        result = store.open_result(stored.stage, stored.key)
+        for name in sorted(result.items().keys() - result.valid_items(True).keys()):
             damaged += 1
             tell(f"{result.folder}: item {name} is not as it was written")
     return damaged
@@ -156,7 +165,7 @@ def export(store: Store, run: Path, scene: str, target: Path) -> tuple[int, int]
         for stage, key in reference.results[scene].items():
             if stage != "images" and not (store.root / stage / key / SEAL).exists():
                 continue  # a helper that nobody needed that time
-            copied = _copy(store.opened(stage, key), other)
+            copied = _copy(store.open_result(stage, key), other)
             count, size = count + (copied > 0), size + copied
         used = {scene: reference.results[scene]}
         remember(other, Path(reference.run), reference.started, target, used, pinned=True)
@@ -192,7 +201,7 @@ def _reference_of(store: Store, run: Path, scene: str) -> Reference:
         if (r.started == wanted if wanted is not None else Path(r.run) == given)
     ]
     if not mine:
-        raise UserError(f"{run}: no run that uses this store; see python -m dynprep.store ls")
+        raise UserError(f"{run}: no run that uses this store; see dynprep store ls")
     return max(mine, key=lambda r: (scene in r.results, r.started))
 
 

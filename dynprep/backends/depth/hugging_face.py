@@ -4,29 +4,32 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dynprep.backends.hugging_face import Array, DptStyle, Sample
-from dynprep.stages.base import Later
+from dynprep.arrays import Float32Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.maps import MapKind, RelativeMap
+from dynprep.backends.hugging_face import DptStyle, NetworkSample
+from dynprep.stages.base import Deferred
 from dynprep.stages.depth import RelativeDepth
-from dynprep.stages.inputs import Inputs
-from dynprep.stages.maps import Meaning, RelativeMap
 
 
 @dataclass
-class HuggingFaceDepth(DptStyle, RelativeDepth[Sample]):
-    """Affine-invariant disparity (Yang et al. 2024; Ranftl et al. 2021), near is large."""
+class HuggingFaceDepth(DptStyle, RelativeDepth[NetworkSample]):
+    """Affine-invariant disparity, near is large (Yang et al. 2024; Ranftl et al. 2021)."""
 
-    node = "depth"
+    backend_id = "dpt"
+    group = "depth"
     architectures = ("relative depth_anything", "dpt")
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images",)
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images,)
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        return Sample(self.pixels(inputs, item), (inputs.frames.height, inputs.frames.width))
+    def load(self, scene: Scene, item: str) -> NetworkSample:
+        return NetworkSample(self.pixels(scene, item), scene.frames.size)
 
-    def compute(self, samples: Sequence[Sample]) -> list[Later[RelativeMap]]:
-        return [Later(partial(_map, values)) for values in self.maps(samples, clamp=False)]
+    def compute(self, samples: Sequence[NetworkSample]) -> list[Deferred[RelativeMap]]:
+        return [Deferred(partial(_as_map, values)) for values in self.maps(samples, clamp=False)]
 
 
-def _map(values: Callable[[], Array]) -> RelativeMap:
-    return RelativeMap(values(), Meaning.DISPARITY)
+def _as_map(values: Callable[[], Float32Array]) -> RelativeMap:
+    return RelativeMap(values(), MapKind.DISPARITY)

@@ -4,21 +4,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dynprep.backends.marigold import Array, Marigold, Sample
-from dynprep.stages.base import Later
+from dynprep.arrays import Float32Array
+from dynprep.artefacts.maps import MapKind, RelativeMap
+from dynprep.backends.marigold import Marigold, MarigoldSample
+from dynprep.stages.base import Deferred
 from dynprep.stages.depth import RelativeDepth
-from dynprep.stages.maps import Meaning, RelativeMap
 
 
 @dataclass
-class MarigoldDepth(Marigold, RelativeDepth[Sample]):
-    """Depth, said so: what becomes of it is decided where kinds are converted."""
+class MarigoldDepth(Marigold, RelativeDepth[MarigoldSample]):
+    """Maps that say that they are depth; RelativeMap turns them into disparity."""
 
-    node = "depth"
+    backend_id = "marigold"
+    group = "depth"
 
-    def compute(self, samples: Sequence[Sample]) -> list[Later[RelativeMap]]:
-        return [Later(partial(_map, depth)) for depth in self.depths(samples)]
+    def compute(self, samples: Sequence[MarigoldSample]) -> list[Deferred[RelativeMap]]:
+        return [Deferred(partial(_as_map, depth)) for depth in self.depths(samples)]
 
 
-def _map(depth: Callable[[], Array]) -> RelativeMap:
-    return RelativeMap(depth(), Meaning.DEPTH)
+def _as_map(depth: Callable[[], Float32Array]) -> RelativeMap:
+    return RelativeMap(depth(), MapKind.DEPTH)

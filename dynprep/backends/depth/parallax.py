@@ -3,17 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dynprep.backends.parallax import Parallax, Sample
-from dynprep.stages.base import each
+from dynprep.artefacts.maps import MapKind, RelativeMap
+from dynprep.backends.parallax import DepthFromParallax, ParallaxDepthSample
+from dynprep.stages.base import parallel
 from dynprep.stages.depth import RelativeDepth
-from dynprep.stages.maps import Meaning, RelativeMap
 
 
 @dataclass
-class ParallaxDepth(Parallax, RelativeDepth[Sample]):
-    """One scale for the whole clip, so that disparity does not flicker."""
+class ParallaxDepth(DepthFromParallax, RelativeDepth[ParallaxDepthSample]):
+    """Inverse depth of one scale for the whole clip, so that it does not flicker."""
 
-    fewest_frames = 2
+    backend_id = "parallax"
 
-    def compute(self, samples: Sequence[Sample]) -> list[RelativeMap]:
-        return [RelativeMap(z, Meaning.DISPARITY) for z in each(self.inverse_depth, samples)]
+    def compute(self, samples: Sequence[ParallaxDepthSample]) -> list[RelativeMap]:
+        maps = parallel(self.inverse_depth, samples)
+        return [RelativeMap(inverse_depth, MapKind.DISPARITY) for inverse_depth in maps]

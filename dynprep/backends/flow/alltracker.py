@@ -3,24 +3,28 @@
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from dynprep.arrays import Float32Array, UInt8Array
+from dynprep.artefacts.base import Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.tracks import own_tracks
 from dynprep.backends.network import Network
-from dynprep.models.running import Precision, free_memory
+from dynprep.models.inference import InferenceOptions, Precision, free_memory
+from dynprep.options import AtLeastOne, Positive
 from dynprep.stages.base import NEUTRAL
-from dynprep.stages.flow import Array, Flow, Tracks, identity
-from dynprep.stages.inputs import Inputs
+from dynprep.stages.tracks import QueryTracks, Tracking
 from dynprep.weights import read_tensors
 from dynprep.weights.tensors import fit
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Sample = tuple[Inputs, str]
+QueryFrame = tuple[Scene, str]  # a scene and the stem of its query frame
 
 _MULTIPLE = 8  # of both sides of what the network sees
 _AHEAD = 2  # frames read while one is encoded
@@ -29,37 +33,34 @@ _FOR_MAPS = 0.5  # share of the memory that feature maps may take on the device
 
 
 @dataclass
-class AllTrackerFlow(Network, Flow[Sample]):
+class AllTrackerFlow(Network, Tracking[QueryFrame]):
     """Dense tracks of a query frame's points through the clip."""
 
     variant: Literal["full", "tiny"]
-    max_side: int
+    max_side: AtLeastOne
     precision: Precision
-    iters: int
-    memory_gb: float | None = field(metadata=NEUTRAL)
-    together: int = field(metadata=NEUTRAL)
+    iters: AtLeastOne
+    memory_gb: Positive | None = field(metadata=NEUTRAL)
+    together: AtLeastOne = field(metadata=NEUTRAL)
 
-    node = "flow"
-    exact = ("flow_head.2", "visconf_head.2")
+    backend_id = "alltracker"
+    group = "flow"
+    keep_float32 = ("flow_head.2", "visconf_head.2")
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.running = replace(self.running, precision=self.precision)
-        for name in ("max_side", "iters", "together"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be 1 or more")
-        if self.memory_gb is not None and self.memory_gb <= 0:
-            raise ValueError(f"memory_gb is {self.memory_gb}; it must be above 0, or null")
+    @property
+    def inference(self) -> InferenceOptions:
+        """As the trainer says, in the precision that was chosen for this network."""
+        return replace(self.context.inference, precision=self.precision)
 
     def open_network(self) -> Any:
         from dynprep.models.alltracker.network import AllTracker
 
         file = self.published().file()
         network = AllTracker(self.variant)
-        fit(network, read_tensors(file), (), f"{self.node}.checkpoint={file}")
+        fit(network, read_tensors(file), (), f"{self.group}.checkpoint={file}")
         return network
 
-    def heavy(self) -> Sequence[Any]:
+    def modules_to_compile(self) -> Sequence[Any]:
         encoder = self.network.cnn if self.variant == "full" else self.network.fnet
         block = self.network.update_block
         heads = (self.network.flow_head, self.network.visconf_head)
@@ -67,58 +68,57 @@ class AllTrackerFlow(Network, Flow[Sample]):
 
     def setup(self, device: Any) -> None:
         super().setup(device)
-        self.scene = ""  # whose maps are held
+        self.maps_of = ""  # key of the images whose maps are held
         self.maps: Tensor | None = None
 
     def release(self) -> None:
         super().release()
         self.maps = None
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        return inputs, item
+    def load(self, scene: Scene, item: str) -> QueryFrame:
+        return scene, item
 
-    def compute(self, samples: Sequence[Sample]) -> list[Tracks]:
-        found: list[Tracks] = []
-        first = 0
-        while first < len(samples):  # tasks come scene by scene
-            scene = samples[first][0]
-            last = first
-            while last < len(samples) and samples[last][0]["images"].key == scene["images"].key:
-                last += 1
-            found += self._scene(scene, [scene.number(item) for _, item in samples[first:last]])
-            first = last
-        return found
+    def compute(self, samples: Sequence[QueryFrame]) -> list[QueryTracks]:
+        tracks: list[QueryTracks] = []
+        # tasks come scene by scene
+        for _, same in groupby(samples, lambda sample: sample[0].key(Images)):
+            batch = list(same)
+            scene = batch[0][0]
+            tracks += self._track(scene, [scene.number(item) for _, item in batch])
+        return tracks
 
-    def _scene(self, inputs: Inputs, queries: list[int]) -> list[Tracks]:
+    def _track(self, scene: Scene, queries: list[int]) -> list[QueryTracks]:
+        """Tracks of some query frames of one scene."""
         from dynprep.models.alltracker.engine import AllPairs
         from dynprep.models.alltracker.network import Framing
         from dynprep.models.alltracker.readout import Readout
 
-        frames = inputs.frames
-        image = (frames.height, frames.width)
-        framing = Framing(*net_size(image, self.max_side))
-        with self.running.inference(self.device):
-            maps = self._maps(inputs, (framing.height, framing.width))
+        frames = scene.frames
+        framing = Framing(*net_size(frames.size, self.max_side))
+        with self.inference.inference(self.device):
+            maps = self._maps(scene, (framing.height, framing.width))
             readouts = [
-                Readout(self.points(inputs, query), image, framing, self.device)
+                Readout(self.query_pixels(scene, query), frames.size, framing, self.device)
                 for query in queries
             ]
             engine = AllPairs(self.network, maps, self.iters, self._budget(), self.together)
             wanted = [self.targets(query, frames) for query in queries]
-            found: list[dict[int, Array]] = [{} for _ in queries]
+            targets: list[dict[int, Float32Array]] = [{} for _ in queries]
             pixels = [readout.pixels for readout in readouts]
             for place, target, values in engine.tracks(queries, pixels, wanted):
-                found[place][target] = readouts[place].tracks(values).float().cpu().numpy()
+                targets[place][target] = readouts[place].tracks(values).float().cpu().numpy()
+        size = (framing.height, framing.width)
         return [
-            Tracks(query, (framing.height, framing.width), self._told(inputs, query, tracks))
-            for query, tracks in zip(queries, found, strict=True)
+            QueryTracks(query, size, self._one_by_one(scene, query, tracks))
+            for query, tracks in zip(queries, targets, strict=True)
         ]
 
-    def _told(
-        self, inputs: Inputs, query: int, tracks: dict[int, Array]
-    ) -> Iterator[tuple[int, Array]]:
-        yield query, identity(self.points(inputs, query))
-        while tracks:  # given away one by one, so that memory falls as files are written
+    def _one_by_one(
+        self, scene: Scene, query: int, tracks: dict[int, Float32Array]
+    ) -> Iterator[tuple[int, Float32Array]]:
+        """Targets with their tracks, let go of as they are taken."""
+        yield query, own_tracks(self.query_pixels(scene, query))
+        while tracks:
             yield tracks.popitem()
 
     def _budget(self) -> float:
@@ -126,21 +126,21 @@ class AllTrackerFlow(Network, Flow[Sample]):
             return self.memory_gb * _GIGA
         return free_memory(self.device)
 
-    def _maps(self, inputs: Inputs, size: tuple[int, int]) -> "Tensor":
+    def _maps(self, scene: Scene, size: tuple[int, int]) -> "Tensor":
         """Feature maps (T, C, h, w) of the scene, on the device or, when they are large, pinned in
         the host's memory."""
         import torch
 
-        scene = inputs["images"].key
-        if self.maps is not None and self.scene == scene:
+        key = scene.key(Images)
+        if self.maps is not None and self.maps_of == key:
             return self.maps
-        self.maps, self.scene = None, ""
-        stems = inputs.frames.stems
+        self.maps, self.maps_of = None, ""
+        stems = scene.frames.stems
 
-        def read(stem: str) -> NDArray[np.uint8]:
-            rgb = inputs.rgb(stem)
+        def read(stem: str) -> UInt8Array:
+            rgb = scene[Images].rgb(stem)
             if rgb.shape[:2] != size:  # as published: bilinear, no antialiasing
-                rgb = cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR)
+                rgb = np.asarray(cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR))
             return np.ascontiguousarray(rgb.transpose(2, 0, 1))
 
         maps: Tensor | None = None
@@ -148,15 +148,15 @@ class AllTrackerFlow(Network, Flow[Sample]):
             for number, picture in enumerate(pool.map(read, stems)):
                 one = self.network.encode(self.tensor([picture]).float())[0]
                 if maps is None:
-                    whole = one.numel() * one.element_size() * len(stems)
-                    stays = whole <= _FOR_MAPS * self._budget() or self.device.type != "cuda"
+                    size_of_maps = one.numel() * one.element_size() * len(stems)
+                    stays = size_of_maps <= _FOR_MAPS * self._budget() or self.device.type != "cuda"
                     where = self.device if stays else torch.device("cpu")
                     maps = torch.empty(
                         len(stems), *one.shape, dtype=one.dtype, device=where, pin_memory=not stays
                     )
                 maps[number] = one
         assert maps is not None
-        self.maps, self.scene = maps, scene
+        self.maps, self.maps_of = maps, key
         return maps
 
 

@@ -1,56 +1,58 @@
 """All pairs from classical optical flow, chained over several distances."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from dynprep.stages.flow import Array, Flow, Tracks, identity
-from dynprep.stages.frame_flow import FlowFields
-from dynprep.stages.inputs import Inputs
-from dynprep.vision.chain import Limits, follow
+from dynprep.arrays import Float32Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.motion import OpticalFlow
+from dynprep.artefacts.tracks import own_tracks
+from dynprep.options import NotNegativeFloat, Positive
+from dynprep.stages.base import parallel
+from dynprep.stages.tracks import QueryTracks, Tracking
+from dynprep.vision.chain import Limits, Place, follow
 
-Sample = tuple[Inputs, str]
+QueryFrame = tuple[Scene, str]  # a scene and the stem of its query frame
 
 
 @dataclass
-class DisFlow(Flow[Sample]):
-    """Tracks of a query frame's grid through the clip by the stage ``frame_flow``."""
+class DisFlow(Tracking[QueryFrame]):
+    """Tracks of a query frame's grid through the clip by the stage ``optical_flow``."""
 
-    cycle_error: float
-    cycle_slack: float
-    step_error: float
-    half_confidence: float
+    cycle_error: Positive
+    cycle_slack: NotNegativeFloat
+    step_error: Positive
+    half_confidence: Positive
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("cycle_error", "step_error", "half_confidence"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} is {getattr(self, name)}; it must be above 0 pixels")
+    backend_id = "dis"
 
-    def needs(self) -> tuple[str, ...]:
-        return (*super().needs(), "frame_flow")
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (*super().reads(), OpticalFlow)
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        return inputs, item
+    def load(self, scene: Scene, item: str) -> QueryFrame:
+        return scene, item
 
-    def compute(self, samples: Sequence[Sample]) -> list[Tracks]:
-        out = []
-        for inputs, item in samples:
-            query = inputs.number(item)
-            size = (inputs.frames.height, inputs.frames.width)
-            out.append(Tracks(query, size, self._targets(inputs, query)))
-        return out
+    def compute(self, samples: Sequence[QueryFrame]) -> list[QueryTracks]:
+        return parallel(self._query_tracks, samples)
 
-    def _targets(self, inputs: Inputs, query: int) -> Iterator[tuple[int, Array]]:
-        frames = inputs.frames
-        fields = FlowFields(inputs["frame_flow"], frames)
-        points = self.points(inputs, query)
+    def _query_tracks(self, sample: QueryFrame) -> QueryTracks:
+        scene, item = sample
+        query, count = scene.number(item), len(scene.frames)
+        # a reader of its own, since its window of open files is not made for several threads
+        optical_flow = OpticalFlow(scene.results[OpticalFlow.name], scene.frames)
+        points = self.query_pixels(scene, query)
         limits = Limits(self.cycle_error, self.cycle_slack, self.step_error)
-        yield query, identity(points)
-        ways = follow(query, len(frames), points, fields.offsets, fields.there_and_back, limits)
-        for target, place in ways:
-            # confidence halves where the accumulated error reaches half_confidence pixels
-            confidence = np.asarray(1 / (1 + place.error / self.half_confidence**2), np.float32)
-            columns: list[Array] = [place.xy[:, 0], place.xy[:, 1], place.hidden, confidence]
-            yield target, np.stack(columns, 1).astype(np.float32)
+        steps = follow(
+            query, count, points, optical_flow.offsets, optical_flow.there_and_back, limits
+        )
+        wanted = self.targets(query, scene.frames)
+        targets = [(target, self._as_tracks(place)) for target, place in steps if target in wanted]
+        return QueryTracks(query, scene.frames.size, [(query, own_tracks(points)), *targets])
+
+    def _as_tracks(self, place: Place) -> Float32Array:
+        """Tracks (N, 4) of points in one frame; confidence is a half at ``half_confidence`` px of error."""
+        confidence = np.asarray(1 / (1 + place.error / self.half_confidence**2), np.float32)
+        columns = [place.xy[:, 0], place.xy[:, 1], place.hidden, confidence]
+        return np.stack(columns, 1).astype(np.float32)

@@ -5,19 +5,23 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dynprep.stages.inputs import Inputs
-from dynprep.stages.masks import Mask, Masks
+from dynprep.arrays import BoolArray
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.stages.masks import Masks
 
 
 @dataclass
-class EmptyMasks(Masks[Mask]):
-    """Writes masks without objects, as trainers need the files."""
+class EmptyMasks(Masks[BoolArray]):
+    """Masks without objects, since trainers need the files."""
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images",)
+    backend_id = "empty"
 
-    def load(self, inputs: Inputs, item: str) -> Mask:
-        return np.zeros((inputs.frames.height, inputs.frames.width), bool)
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images,)
 
-    def compute(self, samples: Sequence[Mask]) -> list[Mask]:
+    def load(self, scene: Scene, item: str) -> BoolArray:
+        return np.zeros(scene.frames.size, bool)
+
+    def compute(self, samples: Sequence[BoolArray]) -> list[BoolArray]:
         return list(samples)

@@ -3,32 +3,38 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from dynprep.arrays import BoolArray
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.files import sha256_of_all
+from dynprep.options import Range
+from dynprep.scene.frames import match_files
 from dynprep.scene.pictures import listing, unreadable
 from dynprep.scene.source import Source
-from dynprep.stages.inputs import Inputs, match_files
-from dynprep.stages.masks import Mask, Masks
+from dynprep.stages.masks import Masks
 
 
 @dataclass
-class FolderMasks(Masks[Mask]):
+class FolderMasks(Masks[BoolArray]):
     """Image files, one a frame; values above ``threshold`` are object (palettes by index)."""
 
     path: str | None
-    threshold: int
+    threshold: Annotated[int, Range(least=0)]
     missing: Literal["fail", "empty"]
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images",)
+    backend_id = "folder"
 
-    def options(self) -> dict[str, Any]:
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images,)
+
+    def key_options(self) -> dict[str, Any]:
         return {"threshold": self.threshold, "missing": self.missing}
 
     def folder(self, source: Source) -> Path:
@@ -50,10 +56,11 @@ class FolderMasks(Masks[Mask]):
                 f"{self.folder(source)}: holds no .png, .jpg or .jpeg; check masks.path"
             )
 
-    def load(self, inputs: Inputs, item: str) -> Mask:
-        folder = self.folder(inputs.source)
-        frames = inputs.frames
-        matched = match_files(frames, listing(folder), "masks", f"masks.path={folder}")
+    def load(self, scene: Scene, item: str) -> BoolArray:
+        folder = self.folder(scene.source)
+        frames = scene.frames
+        option = f"masks.path={folder}"
+        matched = scene.once(option, lambda: match_files(frames, listing(folder), "masks", option))
         absent = [f.name for f in frames.table if matched[f.stem] is None]
         if absent and self.missing == "fail":
             raise UserError(
@@ -62,7 +69,7 @@ class FolderMasks(Masks[Mask]):
             )
         path = matched[item]
         if path is None:
-            return np.zeros((frames.height, frames.width), bool)
+            return np.zeros(frames.size, bool)
         try:
             with Image.open(path) as image:
                 flat = image if image.mode not in ("RGBA", "LA", "CMYK") else image.convert("RGB")
@@ -70,8 +77,8 @@ class FolderMasks(Masks[Mask]):
         except (UnidentifiedImageError, OSError, SyntaxError) as error:
             raise unreadable(path, error) from None
         above = values > self.threshold
-        mask: Mask = np.any(above, axis=-1) if above.ndim == 3 else above
-        if mask.shape == (frames.height, frames.width):
+        mask: BoolArray = np.any(above, axis=-1) if above.ndim == 3 else above
+        if mask.shape == frames.size:
             return mask
         if mask.shape != (frames.source_height, frames.source_width):
             raise UserError(
@@ -81,5 +88,5 @@ class FolderMasks(Masks[Mask]):
         size = (frames.width, frames.height)
         return cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
 
-    def compute(self, samples: Sequence[Mask]) -> list[Mask]:
+    def compute(self, samples: Sequence[BoolArray]) -> list[BoolArray]:
         return list(samples)

@@ -2,63 +2,60 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-from dynprep.stages.base import each
-from dynprep.stages.images import Resolution, resize
-from dynprep.stages.inputs import Inputs
-from dynprep.stages.masks import Mask, Masks
-from dynprep.stages.odometry import Path
-from dynprep.stages.structure import Maps
+from dynprep.arrays import BoolArray, Float32Array, UInt8Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.motion import CameraPath, ParallaxMaps
+from dynprep.options import NotNegative, NotNegativeFloat, Positive, Share
+from dynprep.scene.resolution import resize
+from dynprep.stages.base import parallel
+from dynprep.stages.masks import Masks
 from dynprep.vision.motion import cut_out, drop_specks
 
 
 @dataclass(frozen=True)
-class Sample:
-    """rgb (h, w, 3) and own motion (h, w) in working pixels a frame; noise of static points in
-    working pixels; the size (H, W) of ``images/``."""
+class MotionSample:
+    """rgb (h, w, 3) and own motion (h, w) in working pixels a frame; noise of static points in working pixels; the
+    size (H, W) of ``images/``."""
 
-    rgb: NDArray[np.uint8]
-    motion: NDArray[np.float32]
+    rgb: UInt8Array
+    motion: Float32Array
     noise: float
     size: tuple[int, int]
 
 
 @dataclass
-class MotionMasks(Masks[Sample]):
+class MotionMasks(Masks[MotionSample]):
     """Pixels whose flow no static point could show, cut out along colour edges."""
 
-    resolution: Resolution
-    noise_factor: float
-    least_motion: float
-    band: float
-    opening: float
-    smallest: float
-    colour_rounds: int
+    noise_factor: Positive
+    least_motion: NotNegativeFloat
+    band: Share
+    opening: Share
+    smallest: Share
+    colour_rounds: NotNegative
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images", "odometry", "structure")
+    backend_id = "motion"
 
-    def options(self) -> dict[str, Any]:
-        # the working size is the structure's, which the key holds already
-        return {k: v for k, v in super().options().items() if k != "resolution"}
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images, CameraPath, ParallaxMaps)
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        frames = inputs.frames
-        motion = Maps.of(inputs["structure"], item).motion
+    def load(self, scene: Scene, item: str) -> MotionSample:
+        motion = scene[ParallaxMaps].of(item).motion
         size = (motion.shape[0], motion.shape[1])
-        noise = Path.of(inputs["odometry"]).noise * size[1] / frames.width
-        rgb = resize(inputs.rgb(item), size)
-        return Sample(rgb, motion, noise, (frames.height, frames.width))
+        noise = scene[CameraPath].poses.noise * size[1] / scene.frames.width
+        rgb = resize(scene[Images].rgb(item), size)
+        return MotionSample(rgb, motion, noise, scene.frames.size)
 
-    def compute(self, samples: Sequence[Sample]) -> list[Mask]:
-        return each(self._mask, samples)
+    def compute(self, samples: Sequence[MotionSample]) -> list[BoolArray]:
+        return parallel(self._mask, samples)
 
-    def _mask(self, s: Sample) -> Mask:
+    def _mask(self, s: MotionSample) -> BoolArray:
+        """The mask (H, W) of one frame."""
         longest = max(s.motion.shape)
         moving = s.motion > max(self.least_motion, self.noise_factor * s.noise)
         band, opening = (max(1, round(share * longest)) for share in (self.band, self.opening))

@@ -4,32 +4,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from dynprep.backends.hugging_face import Array, DptStyle, Sample
-from dynprep.stages.base import Later
-from dynprep.stages.inputs import Inputs
-from dynprep.stages.maps import MetricMap
+from dynprep.arrays import Float32Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.intrinsics import Intrinsics
+from dynprep.artefacts.maps import MetricMap
+from dynprep.backends.hugging_face import DptStyle, NetworkSample
+from dynprep.stages.base import Deferred
 from dynprep.stages.metric_depth import MetricDepth
 
 
 @dataclass
-class DepthAnythingMetric(DptStyle, MetricDepth[Sample]):
+class DepthAnythingMetric(DptStyle, MetricDepth[NetworkSample]):
     """Depth in metres (Yang et al. 2024); the camera is taken from the group ``camera``."""
 
-    node = "metric_depth"
+    backend_id = "depth_anything"
+    group = "metric_depth"
     architectures = ("metric depth_anything",)
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images", "intrinsics")
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images, Intrinsics)
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        size = (inputs.frames.height, inputs.frames.width)
-        return Sample(self.pixels(inputs, item), size, inputs.intrinsics(item))
+    def load(self, scene: Scene, item: str) -> NetworkSample:
+        intrinsics = scene[Intrinsics].of(item)
+        return NetworkSample(self.pixels(scene, item), scene.frames.size, intrinsics)
 
-    def compute(self, samples: Sequence[Sample]) -> list[Later[MetricMap]]:
+    def compute(self, samples: Sequence[NetworkSample]) -> list[Deferred[MetricMap]]:
         maps = self.maps(samples, clamp=True)
-        return [Later(partial(_map, v, s)) for v, s in zip(maps, samples, strict=True)]
+        return [Deferred(partial(_as_map, v, s)) for v, s in zip(maps, samples, strict=True)]
 
 
-def _map(depth: Callable[[], Array], sample: Sample) -> MetricMap:
+def _as_map(depth: Callable[[], Float32Array], sample: NetworkSample) -> MetricMap:
     assert sample.intrinsics is not None
     return MetricMap(depth(), sample.intrinsics)

@@ -6,17 +6,19 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dynprep.backends.camera import SeesCamera, known_camera
-from dynprep.backends.hugging_face import Array, HuggingFaceNetwork, Sample
-from dynprep.backends.network import alike
+from dynprep.arrays import Float32Array, Float64Array, UInt8Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.intrinsics import Intrinsics
+from dynprep.artefacts.maps import MetricMap
+from dynprep.backends.camera import CameraAware, known_camera
+from dynprep.backends.hugging_face import HuggingFaceNetwork, NetworkSample
+from dynprep.backends.network import group_by_shape
 from dynprep.errors import UserError
-from dynprep.models.running import to_host
-from dynprep.stages.base import Later
+from dynprep.models.inference import to_host
+from dynprep.stages.base import Deferred, Stage
 from dynprep.stages.camera_estimate import CameraEstimate
-from dynprep.stages.inputs import Inputs
-from dynprep.stages.maps import MetricMap
 from dynprep.stages.metric_depth import MetricDepth
 
 if TYPE_CHECKING:
@@ -27,26 +29,27 @@ _NEAREST, _FARTHEST = 1e-4, 1e4  # metres, as published
 
 @dataclass
 class _DepthProNetwork(HuggingFaceNetwork):
-    node = "metric_depth"
+    backend_id = "depth_pro"
+    group = "metric_depth"
     architectures = ("depth_pro",)
-    exact = ("head", "fov_model.head")
+    keep_float32 = ("head", "fov_model.head")
 
     def open_network(self) -> Any:
         network = super().open_network()
         if not getattr(network, "use_fov_model", False):
             raise UserError(
-                f"{self.node}.checkpoint={self.published().folder()}: has no field-of-view network; "
+                f"{self.group}.checkpoint={self.published().folder()}: has no field-of-view network; "
                 f"use the files of the hub's {self.hub}"
             )
         return network
 
-    def run(self, samples: Sequence[Sample]) -> tuple["Tensor", "Tensor"]:
+    def infer(self, samples: Sequence[NetworkSample]) -> tuple["Tensor", "Tensor"]:
         """Canonical inverse depth (B, h, w), and field of view (B,) across the image in degrees,
         of frames of one size."""
         pixels = network_input(self.tensor([s.pixels for s in samples]), self._side())
-        with self.running.inference(self.device):
-            found = self.network(pixel_values=pixels.to(self.running.dtype()))
-        return found.predicted_depth.float(), found.field_of_view.float()
+        with self.inference.inference(self.device):
+            output = self.network(pixel_values=pixels.to(self.inference.weights_dtype()))
+        return output.predicted_depth.float(), output.field_of_view.float()
 
     def _side(self) -> int:
         """The square that the network sees: its patches at the coarsest of its scales."""
@@ -55,48 +58,53 @@ class _DepthProNetwork(HuggingFaceNetwork):
 
 
 @dataclass
-class DepthPro(_DepthProNetwork, SeesCamera, MetricDepth[Sample]):
+class DepthPro(_DepthProNetwork, CameraAware, MetricDepth[NetworkSample]):
     """Depth in metres, scaled by the camera that is known, the clip's, or the one that is seen."""
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        size = (inputs.frames.height, inputs.frames.width)
-        return Sample(_channels_first(inputs.rgb(item)), size, self.told(inputs, item))
+    def helpers(self) -> list[Stage]:
+        return [self.derive(DepthProCamera)]
 
-    def compute(self, samples: Sequence[Sample]) -> list[Later[MetricMap]]:
-        found: list[Later[MetricMap] | None] = [None] * len(samples)
-        for places in alike(samples, lambda s: s.size):
-            canonical, fov = self.run([samples[k] for k in places])
+    def load(self, scene: Scene, item: str) -> NetworkSample:
+        return NetworkSample(
+            _channels_first(scene, item), scene.frames.size, self.told_camera(scene, item)
+        )
+
+    def compute(self, samples: Sequence[NetworkSample]) -> list[Deferred[MetricMap]]:
+        maps: list[Deferred[MetricMap] | None] = [None] * len(samples)
+        for places in group_by_shape(samples, lambda s: s.size):
+            canonical, fov = self.infer([samples[k] for k in places])
             for k, inverse, degrees in zip(places, canonical, fov, strict=True):
                 told = samples[k].intrinsics
                 focal = seen_focal(degrees, samples[k].size[1])
                 if told is not None:
                     focal = focal.new_tensor(told[0])
                 depth = metric(inverse, focal, samples[k].size)
-                found[k] = Later(partial(_map, to_host(depth), to_host(focal), samples[k]))
-        return [one for one in found if one is not None]
+                maps[k] = Deferred(partial(_as_map, to_host(depth), to_host(focal), samples[k]))
+        return [one for one in maps if one is not None]
 
 
 @dataclass
-class DepthProCamera(_DepthProNetwork, CameraEstimate[Sample]):
+class DepthProCamera(_DepthProNetwork, CameraEstimate[NetworkSample]):
     """The focal length that is seen in every frame, for ``camera.shared``."""
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images", "intrinsics")
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images, Intrinsics)
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        size = (inputs.frames.height, inputs.frames.width)
-        return Sample(_channels_first(inputs.rgb(item)), size, known_camera(inputs, item))
+    def load(self, scene: Scene, item: str) -> NetworkSample:
+        return NetworkSample(
+            _channels_first(scene, item), scene.frames.size, known_camera(scene, item)
+        )
 
-    def compute(self, samples: Sequence[Sample]) -> list[NDArray[np.float64]]:
-        found = [s.intrinsics for s in samples]  # what is known need not be seen
-        for places in alike(samples, lambda s: (s.size, s.intrinsics is None)):
+    def compute(self, samples: Sequence[NetworkSample]) -> list[Float64Array]:
+        rows = [s.intrinsics for s in samples]  # what is known need not be seen
+        for places in group_by_shape(samples, lambda s: (s.size, s.intrinsics is None)):
             if samples[places[0]].intrinsics is not None:
                 continue
-            _, fov = self.run([samples[k] for k in places])
+            _, fov = self.infer([samples[k] for k in places])
             for k, degrees in zip(places, fov, strict=True):
                 focal = float(seen_focal(degrees, samples[k].size[1]))
-                found[k] = _centred(focal, samples[k].size)
-        return [one for one in found if one is not None]
+                rows[k] = _centred(focal, samples[k].size)
+        return [one for one in rows if one is not None]
 
 
 def network_input(images: "Tensor", side: int) -> "Tensor":
@@ -121,16 +129,19 @@ def metric(canonical: "Tensor", focal: "Tensor", size: tuple[int, int]) -> "Tens
     return 1 / full.clamp(1 / _FARTHEST, 1 / _NEAREST)
 
 
-def _channels_first(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return np.ascontiguousarray(rgb.transpose(2, 0, 1))
+def _channels_first(scene: Scene, item: str) -> UInt8Array:
+    """The frame (3, H, W)."""
+    return np.ascontiguousarray(scene[Images].rgb(item).transpose(2, 0, 1))
 
 
-def _centred(focal: float, size: tuple[int, int]) -> NDArray[np.float64]:
+def _centred(focal: float, size: tuple[int, int]) -> Float64Array:
     return np.array([focal, focal, (size[1] - 1) / 2, (size[0] - 1) / 2])
 
 
-def _map(depth: Callable[[], Array], focal: Callable[[], Array], sample: Sample) -> MetricMap:
-    seen = sample.intrinsics
-    if seen is None:
-        seen = _centred(float(focal()), sample.size)
-    return MetricMap(depth(), seen)
+def _as_map(
+    depth: Callable[[], Float32Array], focal: Callable[[], Float32Array], sample: NetworkSample
+) -> MetricMap:
+    intrinsics = sample.intrinsics
+    if intrinsics is None:
+        intrinsics = _centred(float(focal()), sample.size)
+    return MetricMap(depth(), intrinsics)

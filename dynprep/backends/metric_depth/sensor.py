@@ -1,23 +1,27 @@
 """Depth that came with the frames: RGB-D cameras, LiDAR phones, simulators."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import distance_transform_edt
 
+from dynprep.arrays import AnyArray, Float32Array, Float64Array, UInt8Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.intrinsics import Intrinsics
+from dynprep.artefacts.maps import MetricMap
 from dynprep.errors import UserError
 from dynprep.files import read_array, sha256_of_all
+from dynprep.options import Positive
+from dynprep.scene.frames import match_files
 from dynprep.scene.pictures import listing, unreadable
 from dynprep.scene.source import Source
-from dynprep.stages.base import each
-from dynprep.stages.inputs import Inputs, match_files
-from dynprep.stages.maps import MetricMap
+from dynprep.stages.base import NEUTRAL, parallel
 from dynprep.stages.metric_depth import MetricDepth
 from dynprep.vision.edge_aware import spread
 
@@ -27,34 +31,33 @@ _ASPECT = 0.03  # by how much a depth map's aspect may differ from the frame's, 
 
 
 @dataclass(frozen=True)
-class Sample:
-    """rgb (H, W, 3), depth (H, W) in metres with 0 in holes, intrinsics [fx, fy, cx, cy]."""
+class SensorSample:
+    """rgb (H, W, 3), depth_m (H, W) in metres with 0 in holes, intrinsics [fx, fy, cx, cy]."""
 
-    rgb: NDArray[np.uint8]
-    depth: NDArray[np.float32]
-    intrinsics: NDArray[np.float64]
+    rgb: UInt8Array
+    depth_m: Float32Array
+    intrinsics: Float64Array
 
 
 @dataclass
-class SensorDepth(MetricDepth[Sample]):
+class SensorDepth(MetricDepth[SensorSample]):
     """A folder of .npy or .png, one a frame; ``value · scale`` is metres; holes are filled."""
 
-    path: str | None
-    scale: float | None
-    farthest: float
+    path: str | None = field(metadata=NEUTRAL)  # the key holds the files' content
+    scale: Positive | None
+    farthest: Positive
     fill: Literal["guided", "nearest"]
-    strength: float
-    sigma: float
+    strength: Positive
+    sigma: Positive
 
-    def __post_init__(self) -> None:
-        if (self.scale is not None and self.scale <= 0) or self.farthest <= 0:
-            raise ValueError("scale (metres a value) and farthest (metres) must be above 0")
+    backend_id = "sensor"
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images", "intrinsics")
+    def ignored(self) -> dict[str, str]:
+        guided = self.fill == "guided"
+        return {} if guided else dict.fromkeys(("strength", "sigma"), "fill is not guided")
 
-    def options(self) -> dict[str, Any]:
-        return {k: v for k, v in super().options().items() if k != "path"}
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images, Intrinsics)
 
     def folder(self, source: Source) -> Path:
         """``path`` (or the folder in it called like the scene), else what came with the data."""
@@ -77,14 +80,16 @@ class SensorDepth(MetricDepth[Sample]):
         if not listing(folder, _SUFFIXES):
             raise UserError(f"{folder}: holds no .npy or .png; check metric_depth.path")
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        folder = self.folder(inputs.source)
-        files = listing(folder, _SUFFIXES)
+    def load(self, scene: Scene, item: str) -> SensorSample:
+        folder = self.folder(scene.source)
+        frames = scene.frames
         option = f"metric_depth.path={folder}"
-        path = match_files(inputs.frames, files, "depth maps", option)[item]
+        matched = scene.once(
+            option, lambda: match_files(frames, listing(folder, _SUFFIXES), "depth maps", option)
+        )
+        path = matched[item]
         if path is None:
             raise UserError(f"{folder}: no depth for frame {item}; every frame needs one")
-        frames = inputs.frames
         raw = _read(path)
         scale = self.scale
         if scale is None:  # whole numbers are millimetres, as sensors write them
@@ -105,33 +110,34 @@ class SensorDepth(MetricDepth[Sample]):
                 f"{path}: no value between 0 and {self.farthest:g} m; check metric_depth.scale "
                 f"(now {scale:g} metres a value) and metric_depth.farthest"
             )
-        return Sample(inputs.rgb(item), depth, inputs.intrinsics(item))
+        return SensorSample(scene[Images].rgb(item), depth, scene[Intrinsics].of(item))
 
-    def compute(self, samples: Sequence[Sample]) -> list[MetricMap]:
-        return each(self._map, samples)
+    def compute(self, samples: Sequence[SensorSample]) -> list[MetricMap]:
+        return parallel(self._as_map, samples)
 
-    def _map(self, s: Sample) -> MetricMap:
-        return MetricMap(self._filled(s), s.intrinsics, s.depth > 0)
+    def _as_map(self, s: SensorSample) -> MetricMap:
+        return MetricMap(self._filled(s), s.intrinsics, s.depth_m > 0)
 
-    def _filled(self, s: Sample) -> NDArray[np.float32]:
-        valid = s.depth > 0
+    def _filled(self, s: SensorSample) -> Float32Array:
+        """Depth (H, W) in metres without holes."""
+        valid = s.depth_m > 0
         if valid.all():
-            return s.depth
+            return s.depth_m
         if self.fill == "nearest":
             rows, columns = distance_transform_edt(
                 ~valid, return_distances=False, return_indices=True
             )
-            return s.depth[rows, columns]
+            return s.depth_m[rows, columns]
         # disparity is what varies linearly over planes in the image
-        disparity = np.divide(1, s.depth, out=np.zeros_like(s.depth), where=valid)
-        reach = (self.strength * max(s.depth.shape)) ** 2
+        disparity = np.divide(1, s.depth_m, out=np.zeros_like(s.depth_m), where=valid)
+        reach = (self.strength * max(s.depth_m.shape)) ** 2
         spread_out = spread(disparity, valid.astype(np.float32), s.rgb, reach, self.sigma)
-        return np.where(valid, s.depth, 1 / np.maximum(spread_out, 1 / self.farthest)).astype(
+        return np.where(valid, s.depth_m, 1 / np.maximum(spread_out, 1 / self.farthest)).astype(
             np.float32
         )
 
 
-def _read(path: Path) -> NDArray[Any]:
+def _read(path: Path) -> AnyArray:
     """A depth map (H, W) as it is in the file."""
     try:
         if path.suffix.lower() == ".npy":

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from dynprep.backends.hugging_face import Array, HuggingFaceNetwork, Sample, bicubic, processor
-from dynprep.models.running import to_host
-from dynprep.stages.base import Later
-from dynprep.stages.inputs import Inputs
-from dynprep.stages.maps import MetricMap
+from dynprep.arrays import Float32Array
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.intrinsics import Intrinsics
+from dynprep.artefacts.maps import MetricMap
+from dynprep.backends.hugging_face import HuggingFaceNetwork, NetworkSample, bicubic, processor
+from dynprep.models.inference import to_host
+from dynprep.stages.base import Deferred
 from dynprep.stages.metric_depth import MetricDepth
 
 if TYPE_CHECKING:
@@ -20,35 +23,36 @@ _REACH = 3  # of the padding, times the root of half the side, as the processor 
 
 
 @dataclass
-class ZoeDepth(HuggingFaceNetwork, MetricDepth[Sample]):
+class ZoeDepth(HuggingFaceNetwork, MetricDepth[NetworkSample]):
     """Depth in metres; the camera is taken from the group ``camera``."""
 
-    node = "metric_depth"
+    backend_id = "zoedepth"
+    group = "metric_depth"
     one_by_one = True
-    exact = ("metric_head",)
+    keep_float32 = ("metric_head",)
     architectures = ("zoedepth",)
 
     def inspect(self) -> None:
         super().inspect()
         processor(self.published().folder())
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images", "intrinsics")
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images, Intrinsics)
 
-    def load(self, inputs: Inputs, item: str) -> Sample:
-        found = processor(self.published().folder())(inputs.rgb(item), return_tensors="np")
-        size = (inputs.frames.height, inputs.frames.width)
-        return Sample(found["pixel_values"][0], size, inputs.intrinsics(item))
+    def load(self, scene: Scene, item: str) -> NetworkSample:
+        prepare = processor(self.published().folder())
+        pixels = prepare(scene[Images].rgb(item), return_tensors="np")["pixel_values"][0]
+        return NetworkSample(pixels, scene.frames.size, scene[Intrinsics].of(item))
 
-    def compute(self, samples: Sequence[Sample]) -> list[Later[MetricMap]]:
-        return [Later(partial(_map, self._depth(s), s)) for s in samples]
+    def compute(self, samples: Sequence[NetworkSample]) -> list[Deferred[MetricMap]]:
+        return [Deferred(partial(_as_map, self._depth(s), s)) for s in samples]
 
-    def _depth(self, sample: Sample) -> Callable[[], Array]:
+    def _depth(self, sample: NetworkSample) -> Callable[[], Float32Array]:
         """One frame at a time: the network chooses indoors or outdoors by a vote of its batch."""
-        pixels = self.tensor([sample.pixels]).to(self.running.dtype())
-        with self.running.inference(self.device):
-            found = self.network(pixel_values=pixels).predicted_depth.float()
-        return to_host(unpadded(found, sample.size))
+        pixels = self.tensor([sample.pixels]).to(self.inference.weights_dtype())
+        with self.inference.inference(self.device):
+            depth = self.network(pixel_values=pixels).predicted_depth.float()
+        return to_host(unpadded(depth, sample.size))
 
 
 def unpadded(depth: "Tensor", size: tuple[int, int]) -> "Tensor":
@@ -60,6 +64,6 @@ def unpadded(depth: "Tensor", size: tuple[int, int]) -> "Tensor":
     return cut.clamp(depth.min(), depth.max()).contiguous()
 
 
-def _map(depth: Callable[[], Array], sample: Sample) -> MetricMap:
+def _as_map(depth: Callable[[], Float32Array], sample: NetworkSample) -> MetricMap:
     assert sample.intrinsics is not None
     return MetricMap(depth(), sample.intrinsics)

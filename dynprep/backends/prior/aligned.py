@@ -1,41 +1,48 @@
-"""A depth prior made from the aligned disparity: no network needed."""
+"""A depth prior made from the aligned disparity: no network needed.
+
+Shapes: (H, W) pixels of ``images/``.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from dynprep.stages.inputs import Inputs
-from dynprep.stages.maps import depth_of
+from dynprep.arrays import Float32Array
+from dynprep.artefacts.alignment import AlignedDisparity
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.maps import depth_of
+from dynprep.options import Share
 from dynprep.stages.prior import Prior
-
-Array = NDArray[np.float32]
 
 
 @dataclass
-class AlignedPrior(Prior[Array]):
+class AlignedPrior(Prior[Float32Array]):
     """Depth of each frame, its ``low`` to ``high`` quantile brought to 0 … 1."""
 
-    low: float
-    high: float
+    low: Share
+    high: Share
+
+    backend_id = "aligned"
 
     def __post_init__(self) -> None:
-        if not 0 <= self.low < self.high <= 1:
-            raise ValueError(f"low={self.low} and high={self.high} must be ascending in 0..1")
+        if self.low >= self.high:
+            raise ValueError(f"low={self.low} must be below high={self.high}")
 
-    def needs(self) -> tuple[str, ...]:
-        return ("images", "alignment")
+    def reads(self) -> tuple[type[Artefact], ...]:
+        return (Images, AlignedDisparity)
 
-    def load(self, inputs: Inputs, item: str) -> Array:
-        return inputs["alignment"].array(f"{item}.npy")
+    def load(self, scene: Scene, item: str) -> Float32Array:
+        return scene[AlignedDisparity].of(item)
 
-    def compute(self, samples: Sequence[Array]) -> list[Array]:
-        return [self._unit(aligned) for aligned in samples]
+    def compute(self, samples: Sequence[Float32Array]) -> list[Float32Array]:
+        return [self._unit_depth(aligned) for aligned in samples]
 
-    def _unit(self, aligned: Array) -> Array:
-        depth = depth_of(aligned)
-        valid = aligned > 0
+    def _unit_depth(self, aligned_disparity: Float32Array) -> Float32Array:
+        """Depth (H, W) in [0, 1]; 1 everywhere where no pixel is valid."""
+        depth = depth_of(aligned_disparity)
+        valid = aligned_disparity > 0
         if not valid.any():
             return np.ones_like(depth)
         near, far = np.quantile(depth[valid], [self.low, self.high])

@@ -3,16 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dynprep.backends.marigold import Array, Marigold, Sample
-from dynprep.stages.base import Later
+from dynprep.arrays import Float32Array
+from dynprep.backends.marigold import Marigold, MarigoldSample
+from dynprep.stages.base import Deferred
 from dynprep.stages.prior import Prior
 
 
 @dataclass
-class MarigoldPrior(Marigold, Prior[Sample]):
+class MarigoldPrior(Marigold, Prior[MarigoldSample]):
     """Affine-invariant depth as the network gives it."""
 
-    node = "prior"
+    backend_id = "marigold"
+    group = "prior"
 
-    def compute(self, samples: Sequence[Sample]) -> list[Later[Array]]:
-        return [Later(depth) for depth in self.depths(samples)]
+    def compute(self, samples: Sequence[MarigoldSample]) -> list[Deferred[Float32Array]]:
+        return [Deferred(depth) for depth in self.depths(samples)]

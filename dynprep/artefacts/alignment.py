@@ -1,0 +1,115 @@
+"""Relative disparity brought to metric disparity, and the fits that brought it there.
+
+Shapes: (H, W) pixels of ``images/``.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores
+from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
+from dynprep.artefacts.files import Place
+from dynprep.artefacts.tracks import PairTracks
+from dynprep.store import ItemWriter
+from dynprep.vision.affine import Affine
+
+_REPORT = "alignment.json"
+
+
+@dataclass(frozen=True)
+class Fit:
+    """How one frame was aligned.
+
+    scale, shift: aligned = scale · relative + shift, in 1/m; residual: median |aligned − metric| in 1/m; inliers:
+    share of the fitted pixels whose aligned disparity is within ``alignment.inlier_share`` of the metric one;
+    pixels: how many were fitted; fallback: what stood in for a scale that was refused, empty if none was.
+    """
+
+    scale: float
+    shift: float
+    residual: float
+    inliers: float
+    pixels: int
+    fallback: str = ""
+
+
+def _restlessness(artefact: type[Artefact], scene: SceneResults) -> Scores:
+    """Residual in 1/m and inliers (share), means over frames; mean change of scale and shift between frames.
+
+    The scale's change is in shares of the median scale, the shift's in 1/m.
+    """
+    fits = list(scene[AlignmentFits].fits.values())
+    scale, shift = np.array([f.scale for f in fits]), np.array([f.shift for f in fits])
+    middle = abs(float(np.median(scale)))
+    several = len(fits) > 1
+    scale_change = np.abs(np.diff(scale)).mean() / middle if several and middle else np.nan
+    return {
+        "alignment/residual": float(np.mean([f.residual for f in fits])),
+        "alignment/inliers": float(np.mean([f.inliers for f in fits])),
+        "alignment/scale_change": float(scale_change),
+        "alignment/shift_change": float(np.abs(np.diff(shift)).mean()) if several else np.nan,
+    }
+
+
+class AlignmentFits(Artefact):
+    """``alignment.json``: method, scope, and each frame's scale, shift, residual and inliers."""
+
+    name = "alignment_fits"
+    title = "Alignment over time"
+    what = "scale and shift of every frame"
+    unit = ""
+    places = (Place(None, _REPORT, is_folder=False),)
+    picture = None
+    scorers = (Scorer("alignment_fits", _restlessness),)
+    agreement = None
+
+    @cached_property
+    def report(self) -> Mapping[str, Any]:
+        """The file's content: ``method``, ``per`` and, by stem, ``frames``."""
+        report: Mapping[str, Any] = self.files.json(_REPORT)
+        return report
+
+    @cached_property
+    def fits(self) -> dict[str, Fit]:
+        """Fits by stem."""
+        return {stem: Fit(**fit) for stem, fit in self.report["frames"].items()}
+
+    def of(self, stem: str) -> Affine:
+        """Scale and shift of a frame."""
+        fit = self.fits[stem]
+        return Affine(fit.scale, fit.shift)
+
+    @staticmethod
+    def write(
+        writer: ItemWriter, method: str, per: str, stems: Sequence[str], fits: Sequence[Fit]
+    ) -> None:
+        """Store the fits of a clip."""
+        frames = {stem: asdict(fit) for stem, fit in zip(stems, fits, strict=True)}
+        writer.json(_REPORT, {"method": method, "per": per, "frames": frames})
+
+    def linked(self) -> dict[Place, list[str]]:
+        return {self.places[0]: [_REPORT]}
+
+
+class AlignedDisparity(DepthMap):
+    """``{stem}.npy`` disparity (H, W) in 1/m; 0 is invalid."""
+
+    name = "alignment"
+    title = "Aligned disparity (red: near)"
+    what = "relative disparity brought to metric"
+    unit = "1/m"
+    places = (Place("aligned_disparity", "aligned_depth_anything_v2"),)
+    protocols = (("disparity",), ("disparity", "video", "median"))
+    scorers = (
+        Scorer("depth", against_depth, against_truth=True),
+        Scorer("steadiness", steadiness, (PairTracks,)),
+        Scorer("edges", edges),
+    )
+    agreement = Agreement(
+        "typical ratio of disparities",
+        lambda a, b, stem: typical_ratio(AlignedDisparity, a, b, stem),
+    )

@@ -1,0 +1,79 @@
+"""Object masks: what moves on its own, or what the user marked.
+
+Shapes: (H, W) pixels of ``images/``.
+"""
+
+import cv2
+import numpy as np
+
+from dynprep.arrays import BoolArray, UInt8Array
+from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
+from dynprep.artefacts.files import Place
+from dynprep.artefacts.images import Images
+from dynprep.scene.frames import Frames
+from dynprep.scene.truth import Truth
+from dynprep.store import ItemWriter
+
+_OBJECT = 255  # value of an object's pixels in the file
+_TINT = np.array([255, 64, 96], np.float32)  # of objects in pictures
+
+
+def _against_labels(artefact: type[Artefact], scene: SceneResults, truth: Truth) -> Scores:
+    """J and F against the labels, at the labels' size (Perazzi et al. 2016)."""
+    from dynprep.metrics.masks import MaskScores
+    from dynprep.metrics.values import values
+
+    if not truth.labels_frames(scene.frames):
+        return {}
+    total = MaskScores()
+    for frame in scene.frames.table:
+        true = truth.label(frame.index) > 0
+        mask = scene[ObjectMasks].of(frame.stem)
+        if mask.shape != true.shape:
+            size = true.shape[::-1]
+            mask = cv2.resize(mask.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        total.update(mask, true)
+    return {f"{artefact.name}/{k}": v for k, v in values(total).items()}
+
+
+def _same_region(a: SceneResults, b: SceneResults, stem: str) -> float:
+    """J of two masks of a frame."""
+    from dynprep.metrics.regions import jaccard
+
+    x, y = a[ObjectMasks].of(stem), b[ObjectMasks].of(stem)
+    return jaccard(x, y) if x.shape == y.shape else float("nan")
+
+
+class ObjectMasks(Artefact):
+    """``{stem}.png``, uint8 (H, W): 0 background, 255 object."""
+
+    name = "masks"
+    title = "Object masks"
+    what = "object masks"
+    unit = ""
+    places = (Place("masks", "masks"),)
+    scorers = (Scorer("masks", _against_labels, against_truth=True),)
+    agreement = Agreement("J", _same_region)
+
+    def of(self, stem: str) -> BoolArray:
+        """The mask (H, W) of a frame, true on objects."""
+        return self.files.image(f"{stem}.png") > 0
+
+    @staticmethod
+    def write(writer: ItemWriter, frames: Frames, stem: str, mask: BoolArray) -> None:
+        """Store the mask (H, W) of one frame, true on objects."""
+        check_values(mask, f"masks of frame {stem}", frames.size, np.bool_)
+        writer.image(f"{stem}.png", np.where(mask, _OBJECT, 0).astype(np.uint8))
+
+    def linked(self) -> dict[Place, list[str]]:
+        return {self.places[0]: [f"{stem}.png" for stem in self.frames.stems]}
+
+    def picture(self, scene: SceneResults, stem: str) -> UInt8Array:
+        """The frame with objects tinted and outlined."""
+        rgb = scene[Images].rgb(stem).astype(np.float32)
+        mask = self.of(stem)
+        rgb[mask] = 0.5 * rgb[mask] + 0.5 * _TINT
+        picture = rgb.astype(np.uint8)
+        edges, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+        cv2.drawContours(picture, edges, -1, (255, 255, 255), 1)
+        return picture

@@ -1,0 +1,79 @@
+"""What a metric-depth model gives, stored as disparity in 1/m, with intrinsics.
+
+Shapes: (H, W) pixels of ``images/``, (4,) fx, fy, cx, cy in its pixels.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dynprep.arrays import BoolArray, Float64Array
+from dynprep.artefacts.base import Agreement, Scorer, check_values
+from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
+from dynprep.artefacts.files import Place
+from dynprep.artefacts.maps import MetricMap, disparity_of
+from dynprep.artefacts.tracks import PairTracks
+from dynprep.scene.frames import Frames
+from dynprep.store import ItemWriter
+
+
+class MetricDisparity(DepthMap):
+    """``{stem}.npy`` disparity (H, W) in 1/m; beside it the frame's intrinsics, and where depth was measured."""
+
+    name = "metric_depth"
+    title = "Metric disparity (red: near)"
+    what = "metric depth (m), intrinsics"
+    unit = "1/m"
+    places = (
+        Place("metric_disparity", "unidepth_disp"),
+        Place("intrinsics", "unidepth_intrins.json", is_folder=False),
+    )
+    protocols = (("disparity",), ("disparity", "video", "median"))
+    scorers = (
+        Scorer("depth", against_depth, against_truth=True),
+        Scorer("steadiness", steadiness, (PairTracks,)),
+        Scorer("edges", edges),
+    )
+    agreement = Agreement(
+        "typical ratio of disparities",
+        lambda a, b, stem: typical_ratio(MetricDisparity, a, b, stem),
+    )
+
+    def intrinsics(self, stem: str) -> Float64Array:
+        """[fx, fy, cx, cy] (4,) of a frame, in pixels of ``images/``."""
+        return np.asarray(self.files.json(_intrinsics_file(stem)), np.float64)
+
+    @cached_property
+    def clip_intrinsics(self) -> Float64Array:
+        """[fx, fy, cx, cy] (4,), each the median over the clip of what belongs to the metric depth."""
+        rows = [self.intrinsics(stem) for stem in self.frames.stems]
+        return np.median(np.asarray(rows, np.float64), 0)
+
+    def measured(self, stem: str) -> BoolArray | None:
+        """Where depth was measured (H, W); None where it is known everywhere."""
+        name = _measured_file(stem)
+        return self.files.image(name) > 0 if self.files.file(name).is_file() else None
+
+    @classmethod
+    def write(cls, writer: ItemWriter, frames: Frames, stem: str, output: MetricMap) -> None:
+        """Store one frame's depth as disparity, its intrinsics, and where it was measured."""
+        check_values(output.depth_m, f"{cls.name} of frame {stem}", frames.size)
+        check_values(output.intrinsics, f"intrinsics of frame {stem}", (4,))
+        cls.write_map(writer, frames, stem, disparity_of(output.depth_m))
+        writer.json(_intrinsics_file(stem), [float(v) for v in output.intrinsics])
+        if output.valid is not None:
+            check_values(output.valid, f"validity of frame {stem}", frames.size, np.bool_)
+            writer.image(_measured_file(stem), output.valid)
+
+    def composed(self) -> dict[Place, Any]:
+        rows = {stem: self.files.json(_intrinsics_file(stem)) for stem in self.frames.stems}
+        return {self.places[1]: rows}
+
+
+def _intrinsics_file(stem: str) -> str:
+    return f"{stem}.intrinsics.json"
+
+
+def _measured_file(stem: str) -> str:
+    return f"{stem}.valid.png"

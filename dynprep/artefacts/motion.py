@@ -1,0 +1,189 @@
+"""What the stages of the group ``motion`` find: optical flow, the camera's path, parallax.
+
+Shapes: T frames, (H, W) pixels of ``images/``, (h, w) pixels of a smaller working size, (..., 2) points x, y.
+"""
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import cv2
+import numpy as np
+
+from dynprep.arrays import AnyArray, BoolArray, Float32Array, Float64Array, UInt8Array
+from dynprep.artefacts.base import Artefact, SceneResults, check_values
+from dynprep.artefacts.drawing import coloured
+from dynprep.files import read_array
+from dynprep.scene.frames import Frames
+from dynprep.store import ItemWriter
+from dynprep.vision.sampling import inside, sample
+
+_OPEN_FILES = 64  # memory-mapped flow files that one reader holds open
+_FASTEST_SHOWN = 2.0  # working pixels a frame of own motion that is drawn dark red
+
+
+class OpticalFlow(Artefact):
+    """Dense flow from each frame to its neighbours at several distances, at half the working size.
+
+    ``{stem}.npy``: float16 (neighbours, h, w, 2) in pixels of ``images/``, neighbours as ``neighbour_distances``
+    lists them.
+    """
+
+    name = "optical_flow"
+    title = "Optical flow"
+    what = "flow between neighbours"
+    unit = "px"
+    places = ()
+    picture = None
+    scorers = ()
+    agreement = None
+
+    @cached_property
+    def offsets(self) -> list[int]:
+        """Distances, in frames, over which flow was computed both ways."""
+        return list(self.files.options["offsets"])
+
+    @staticmethod
+    def write(writer: ItemWriter, frames: Frames, stem: str, flow: Float32Array) -> None:
+        """Store flows (neighbours, h, w, 2) of one frame, given in shares of the image's width and height."""
+        check_values(flow, f"optical flow of frame {stem}", (*flow.shape[:3], 2))
+        size = np.array([frames.width, frames.height], np.float32)
+        writer.array(f"{stem}.npy", (flow * size).astype(np.float16))
+
+    @cached_property
+    def _open(self) -> OrderedDict[int, AnyArray]:
+        return OrderedDict()
+
+    def _file(self, number: int) -> AnyArray:
+        if number not in self._open:
+            path = self.files.file(f"{self.frames.stems[number]}.npy")
+            self._open[number] = read_array(path, mapped=True)
+            if len(self._open) > _OPEN_FILES:
+                self._open.popitem(last=False)
+        self._open.move_to_end(number)
+        return self._open[number]
+
+    def field(self, query: int, target: int) -> Float32Array:
+        """The stored field (h, w, 2) from frame ``query`` to frame ``target``."""
+        distances = neighbour_distances(query, len(self.frames), self.offsets)
+        return np.asarray(self._file(query)[distances.index(target - query)], np.float32)
+
+    def at(self, query: int, target: int, points: AnyArray) -> Float32Array:
+        """Flow (..., 2) at ``points`` (..., 2) of frame ``query``, both in pixels of ``images/``."""
+        field = self.field(query, target)
+        scale = np.array(
+            [field.shape[1] / self.frames.width, field.shape[0] / self.frames.height], np.float32
+        )
+        return np.asarray(sample(field, (points + 0.5) * scale - 0.5), np.float32)
+
+    def there_and_back(
+        self, query: int, target: int, points: AnyArray
+    ) -> tuple[AnyArray, AnyArray, BoolArray]:
+        """Where ``points`` (..., 2) are in ``target``, the cycle error (...) in px, and whether inside (...)."""
+        flow = self.at(query, target, points)
+        moved = points + flow
+        back = self.at(target, query, moved)
+        error = np.linalg.norm(flow + back, axis=-1)
+        return moved, error, inside(moved, self.frames.height, self.frames.width)
+
+
+def neighbour_distances(number: int, count: int, offsets: Sequence[int]) -> list[int]:
+    """Signed distances of the neighbours that frame ``number`` of ``count`` has, in the order of the file."""
+    signed = list(offsets) + [-d for d in offsets]
+    return [d for d in signed if 0 <= number + d < count]
+
+
+@dataclass(frozen=True)
+class Poses:
+    """The camera's path through the clip.
+
+    rotation (T, 3, 3) and translation (T, 3) bring world coordinates to the camera's; lengths are in units of
+    the clip's median depth. nearest, farthest: the plausible range of inverse depths. noise: typical residual
+    of static points a frame, in pixels of ``images/``.
+    """
+
+    rotation: Float64Array
+    translation: Float64Array
+    nearest: float
+    farthest: float
+    noise: float
+
+    def relative(self, i: int, j: int) -> tuple[Float64Array, Float64Array]:
+        """Rotation (3, 3) and translation (3,) that bring camera i's coordinates to camera j's."""
+        rotation = self.rotation[j] @ self.rotation[i].T
+        return rotation, self.translation[j] - rotation @ self.translation[i]
+
+
+class CameraPath(Artefact):
+    """The camera's poses, as ``camera_path.npz``."""
+
+    name = "camera_path"
+    title = "Camera path"
+    what = "camera poses"
+    unit = ""
+    places = ()
+    picture = None
+    scorers = ()
+    agreement = None
+
+    _FILE = "camera_path.npz"
+
+    @cached_property
+    def poses(self) -> Poses:
+        """The path, read once."""
+        raw = self.files.arrays(self._FILE)
+        numbers = {k: float(raw[k]) for k in ("nearest", "farthest", "noise")}
+        return Poses(raw["rotation"], raw["translation"], **numbers)
+
+    @classmethod
+    def write(cls, writer: ItemWriter, frames: Frames, poses: Poses) -> None:
+        """Store the path of a clip."""
+        check_values(poses.rotation, "rotations of the camera", (len(frames), 3, 3))
+        check_values(poses.translation, "translations of the camera", (len(frames), 3))
+        values: dict[str, Any] = dict(vars(poses))
+        writer.arrays(cls._FILE, **{k: np.asarray(v, np.float64) for k, v in values.items()})
+
+
+@dataclass(frozen=True)
+class Parallax:
+    """What motion says of every pixel (h, w) at the working size.
+
+    inverse_depth: 1 is the clip's median, negative where only own motion explains the flow; information: how
+    well it is known, as an inverse variance; motion: own motion in working pixels a frame.
+    """
+
+    inverse_depth: Float32Array
+    information: Float32Array
+    motion: Float32Array
+
+
+class ParallaxMaps(Artefact):
+    """Inverse depth, its information and own motion, ``{stem}.npy`` float16 (3, h, w)."""
+
+    name = "parallax"
+    title = "Own motion (dark: moves with the scene)"
+    what = "inverse depth and own motion"
+    unit = ""
+    places = ()
+    scorers = ()
+    agreement = None
+
+    def of(self, stem: str) -> Parallax:
+        """The maps of a frame, float32."""
+        return Parallax(*self.files.array(f"{stem}.npy").astype(np.float32))
+
+    @staticmethod
+    def write(writer: ItemWriter, stem: str, maps: Float32Array) -> None:
+        """Store inverse depth, information and own motion (3, h, w) of one frame."""
+        check_values(maps, f"parallax of frame {stem}", (3, *maps.shape[1:]))
+        # half floats hold 0.05 %; information only weighs, so its ends may be clipped
+        highest = float(np.finfo(np.float16).max)
+        writer.array(f"{stem}.npy", np.clip(maps, -highest, highest).astype(np.float16))
+
+    def picture(self, scene: SceneResults, stem: str) -> UInt8Array:
+        """Own motion, dark where static, at the size of ``images/``."""
+        picture = coloured(self.of(stem).motion, 0.0, _FASTEST_SHOWN)
+        size = (self.frames.width, self.frames.height)
+        return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)

@@ -1,0 +1,193 @@
+"""``dynprep run``: Hydra composes the configuration, and runs a job or a multirun of jobs."""
+
+import contextlib
+import io
+import os
+import sys
+import textwrap
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException, MissingConfigException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from dynprep.commands import fail
+from dynprep.commands.hints import about_choice, about_option, check_choice, known_options
+from dynprep.conf_folder import CONF, conf_folders, users_conf
+from dynprep.errors import UserError
+from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
+
+_HELP_WIDTH = 98
+STOPPED = 130  # the exit status of a program that was interrupted
+_MULTIRUN = ("-m", "--multirun")
+# flags of Hydra that are followed by a value
+_WITH_VALUE = {*"-cd -cn -cp -c -p -i --config-dir --config-name --config-path --cfg --package --info".split()}
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def _job(composed: DictConfig) -> float | None:
+    # imported here, so that --help and mistyped options answer at once
+    from dynprep.app import run
+    from dynprep.record import Job, fail_early
+
+    hydra_config = HydraConfig.get()
+    choices = {str(k): str(v) for k, v in hydra_config.runtime.choices.items()}
+    overrides = tuple(hydra_config.overrides.task)
+    job = Job(overrides)
+    if hydra_config.mode is RunMode.MULTIRUN:
+        in_parallel = not in_process(str(hydra_config.launcher._target_))
+        folder = Path(hydra_config.sweep.dir)
+        job = Job(overrides, folder, int(hydra_config.job.num), in_parallel)
+    output = Path(hydra_config.runtime.output_dir)
+    try:
+        plain = OmegaConf.to_container(composed, resolve=True)
+    except OmegaConfBaseException as error:
+        if job.sweep is not None:
+            fail_early(output, job, str(error).splitlines()[0])
+            if not job.in_parallel:
+                tell_failed(job.number, str(error).splitlines()[0])
+        raise
+    assert isinstance(plain, dict)
+    config: dict[str, Any] = {str(k): v for k, v in plain.items()}
+    try:
+        return run(config, choices, output, job).objective
+    except UserError as error:
+        if job.sweep is None:  # Hydra would print the overrides before it
+            sys.exit(fail(str(error)))
+        if not job.in_parallel:  # else whoever follows the jobs does
+            tell_failed(job.number, str(error))
+        raise
+    except Exception as error:
+        if job.sweep is not None:
+            traceback.print_exc()
+            if not job.in_parallel:
+                tell_failed(job.number, str(error) or type(error).__name__)
+        raise
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a job or a multirun, and return the exit status."""
+    status = _start(list(arguments))
+    if (sweep := current()) is not None and status != STOPPED:
+        sweep.end()
+        status = max(status, _close(sweep))
+    return status
+
+
+def _start(arguments: list[str]) -> int:
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
+    folders = conf_folders(arguments)
+    try:
+        sys.argv[1:] = flags_first(let_swept_options_through(arguments, folders))
+        users = users_conf()
+        if users is not None and not any(a.startswith("hydra.searchpath=") for a in arguments):
+            sys.argv.append(f"hydra.searchpath=['file://{users}']")
+        if {"--help", "-h"} & set(arguments):
+            _show_help()
+        else:
+            _job()
+    except MissingConfigException as error:
+        return fail(about_choice(error))
+    except KeyboardInterrupt:
+        fail("stopped; run the same command again to go on where it stopped")
+        return STOPPED
+    except Exception as error:
+        sweep = current()
+        if sweep is not None and (undone := unfinished(sweep.records())):
+            # a job's error is told with the jobs; a launcher's is its own
+            if not any(str(error).startswith(why[:40]) for why in undone.values()):
+                fail(f"{_first_line(error)}; run the same command again to go on")
+            return 1
+        if isinstance(error, UserError):
+            return fail(str(error))
+        if isinstance(error, HydraException | OmegaConfBaseException):
+            return fail(about_option(str(error), folders))
+        raise
+    return 0
+
+
+def _close(sweep: Sweep) -> int:
+    """Say how the jobs of a multirun ended, and compare what they made."""
+    if sweep.in_parallel:
+        sweep.tell()
+    records = sweep.records()
+    if not records:
+        return 0
+    from dynprep.compare.make import compare_sweep
+
+    status = 0
+    try:
+        compare_sweep(sweep.folder, list(records))
+    except Exception as error:  # the jobs' results are complete: say how they ended all the same
+        if not isinstance(error, UserError | OSError):
+            traceback.print_exc()
+        status = fail(f"no comparison: {_first_line(error)}")
+    for name, why in unfinished(records).items():
+        status = fail(f"job {name} of {len(records)} is not done: {why}")
+    return status
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
+
+
+def flags_first(arguments: Sequence[str]) -> list[str]:
+    """The command line with its flags, and their values, before the overrides: Hydra takes them there alone."""
+    flags: list[str] = []
+    overrides: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if not argument.startswith("-"):
+            overrides.append(argument)
+            continue
+        flags.append(argument)
+        if argument in _WITH_VALUE:
+            flags += [value for value in [next(rest, None)] if value is not None]
+    return [*flags, *overrides]
+
+
+def let_swept_options_through(arguments: Sequence[str], folders: Sequence[Path]) -> list[str]:
+    """A command line whose options of swept groups go to every job.
+
+    In a multirun Hydra first composes without the swept choices, and refuses options that the default choice
+    lacks; ``++`` lets them through. What a job's choice lacks is refused by the job. Raises UserError for a choice
+    that does not exist.
+    """
+    if not set(_MULTIRUN) & set(arguments):
+        return list(arguments)
+    # jobs of some launchers are programs of their own, and must find this one
+    package = str(Path(__file__).resolve().parents[2])
+    path = [p for p in os.environ.get("PYTHONPATH", "").split(os.pathsep) if p and p != package]
+    os.environ["PYTHONPATH"] = os.pathsep.join([package, *path])
+    groups = {a.split("=")[0] for a in arguments if "," in a.partition("=")[2]}
+    for argument in arguments:
+        group, _, values = argument.partition("=")
+        for choice in values.split(",") if group in groups else []:
+            check_choice(group, choice, folders)
+    known = known_options(folders)
+
+    def through(argument: str) -> str:
+        name = argument.partition("=")[0]
+        of_swept = name.split(".")[0] in groups or "experiment" in groups
+        return f"++{argument}" if of_swept and "." in name and name in known else argument
+
+    return [through(a) if "=" in a else a for a in arguments]
+
+
+def _show_help() -> None:
+    """Print Hydra's help, wrapped, without the shared parts that its lists of choices name."""
+    caught = io.StringIO()
+    with contextlib.redirect_stdout(caught), contextlib.suppress(SystemExit):  # Hydra ends there
+        _job()
+    for line in caught.getvalue().splitlines():
+        shown = line.replace(" _base,", "").replace(", _base", "")
+        narrow = textwrap.wrap(
+            shown, _HELP_WIDTH, subsequent_indent="      ", break_long_words=False
+        )
+        print("\n".join(narrow if len(shown) > _HELP_WIDTH else [shown]))

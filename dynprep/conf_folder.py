@@ -1,0 +1,33 @@
+"""Where configuration files are: dynprep's own, and those of the user's that add to them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parent
+_INSTALLED = _PACKAGE / "conf"
+# in a checkout conf/ stands beside the package, where users edit it; a wheel carries it inside
+CONF = _INSTALLED if _INSTALLED.is_dir() else _PACKAGE.parent / "conf"
+_USERS = "conf"  # folder of the user's in the working directory
+
+
+def users_conf() -> Path | None:
+    """The folder ``conf`` in the working directory, unless it is dynprep's own."""
+    folder = Path(_USERS).absolute()
+    return folder if folder.is_dir() and not folder.samefile(CONF) else None
+
+
+def conf_folders(arguments: Sequence[str] = ()) -> list[Path]:
+    """All folders that configuration files are looked for in; arguments: of the command line, for --config-dir."""
+    folders = [CONF]
+    for k, argument in enumerate(arguments):
+        name, _, value = argument.partition("=")
+        if name in ("--config-dir", "-cd"):
+            folders.append(Path(value or next(iter(arguments[k + 1 : k + 2]), "")).absolute())
+    users = users_conf()
+    return folders + ([users] if users is not None else [])
+
+
+def choices_of(group: str, folders: Sequence[Path]) -> dict[str, Path]:
+    """The choices of a group, by name, with their files; names that begin with _ are shared parts, not choices."""
+    files = [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
+    return {path.stem: path for path in reversed(files) if not path.stem.startswith("_")}

@@ -1,0 +1,53 @@
+"""The group ``logger`` and the node ``compare``: where pictures and numbers go, and how many."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from dynprep.errors import UserError
+from dynprep.options import AtLeastOne, Range
+
+
+@dataclass
+class LoggerOptions:
+    """The group ``logger``.
+
+    kind, mode, project, group: which logger, and how W&B is used; samples: frames shown of each stage; points: of the
+    point cloud; report: whether the page is written; rerun: whether a Rerun recording is.
+    """
+
+    kind: Literal["wandb", "csv", "none"]
+    mode: Literal["online", "offline", "disabled"]
+    project: str
+    group: str | None
+    samples: AtLeastOne
+    points: Annotated[int, Range(least=100)]
+    report: bool
+    rerun: bool
+
+
+@dataclass(frozen=True)
+class CompareOptions:
+    """The node ``compare``: whether there is a page, frames of it at most, pixels across its pictures."""
+
+    page: bool
+    frames: AtLeastOne
+    width: Annotated[int, Range(least=32)]
+
+
+def check_logger(options: LoggerOptions) -> None:
+    """Raise UserError, before any work, if W&B is to be online and nobody is logged in, or a package that is asked for
+    is missing."""
+    if options.rerun:
+        from dynprep.report.trajectories import need_rerun
+
+        need_rerun()
+    if options.kind != "wandb" or options.mode != "online" or os.environ.get("WANDB_API_KEY"):
+        return
+    netrc = Path(os.environ.get("NETRC", "~/.netrc")).expanduser()
+    if not netrc.is_file() or "wandb" not in netrc.read_text():
+        raise UserError(
+            "logger.mode=online: no W&B account is known here; run `wandb login`, set WANDB_API_KEY, "
+            "or leave logger.mode=offline"
+        )

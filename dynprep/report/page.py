@@ -1,0 +1,66 @@
+"""report.html: a run on one page that needs nothing else."""
+
+import base64
+import time
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, select_autoescape
+
+from dynprep import __version__
+from dynprep.artefacts import Artefact
+from dynprep.files import write_bytes
+from dynprep.report.curves import alignment_svg
+from dynprep.report.summary import Summary, split_details
+
+_TEMPLATE = "page.html.j2"
+
+
+def _data(path: Path, kind: str) -> str:
+    """A file as a data: address."""
+    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+
+
+def write_report(summary: Summary) -> Path:
+    """Write the page into the run's folder; returns its path."""
+    scenes: list[dict[str, Any]] = []
+    for media in summary.media:
+        sheets = [
+            {
+                "stage": stage,
+                "title": Artefact.registry[stage].title,
+                "pictures": [(stem, _data(path, "image/jpeg")) for stem, path in pictures],
+            }
+            for stage, pictures in media.pictures.items()
+        ]
+        report = summary.alignments.get(media.scene)
+        scenes.append(
+            {
+                "name": media.scene,
+                "size": summary.scenes.get(media.scene, ""),
+                "sheets": sheets,
+                "video": _data(media.video, "video/mp4") if media.video else None,
+                "trajectories": media.trajectories,
+                "recording": media.recording,
+                "alignment": alignment_svg(report) if report else None,
+                "how": f"{report['method']}, per {report['per']}" if report else "",
+                "scores": split_details(summary.scores.get(media.scene, {})),
+                "consistency": split_details(summary.consistency.get(media.scene, {})),
+            }
+        )
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=select_autoescape(default_for_string=True, default=True),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template(_TEMPLATE).render(
+        s=summary,
+        scenes=scenes,
+        version=__version__,
+        made=time.strftime("%Y-%m-%d %H:%M"),
+        gigabytes=summary.peak_memory / 1e9,
+    )
+    path = summary.folder / "report.html"
+    write_bytes(path, page.encode())
+    return path

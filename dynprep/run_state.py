@@ -1,0 +1,49 @@
+"""One run from its beginning to its end: what it was told, and what its steps have found so far."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dynprep.config.build import Settings
+from dynprep.pipeline.execute import versions
+from dynprep.pipeline.plan import Plan
+from dynprep.record import Job, Record
+from dynprep.report.summary import Summary
+from dynprep.report.terminal import Terminal
+from dynprep.store import Store
+
+
+@dataclass
+class RunState:
+    """What the steps of a run share; each fills what it is named for.
+
+    config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
+    record, the page and the media; settings: by ``resolve``; store, plan, summary: by ``plan``.
+    """
+
+    config: Mapping[str, Any]
+    choices: Mapping[str, str]
+    folder: Path
+    job: Job
+    record: Record
+    terminal: Terminal = field(default_factory=Terminal)
+    settings: Settings = field(init=False)
+    store: Store = field(init=False)
+    plan: Plan = field(init=False)
+    summary: Summary | None = None
+
+    @property
+    def outcome(self) -> Summary:
+        """The summary, once there is a plan."""
+        assert self.summary is not None
+        return self.summary
+
+    def origin(self) -> dict[str, Any]:
+        """What a dataset's provenance says of this run."""
+        return {
+            "folder": str(self.folder),
+            "sweep": self.job.launch,
+            "started": self.record.started,
+            "versions": versions(),
+        }

@@ -1,0 +1,211 @@
+"""The steps of a run, in the order in which ``app.run`` takes them."""
+
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from dynprep.artefacts.alignment import AlignmentFits
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.intrinsics import Intrinsics
+from dynprep.config.build import Settings, settings
+from dynprep.export.dataset import check_dataset_dir, write_dataset
+from dynprep.files import write_json
+from dynprep.pipeline.devices import claim_gpu
+from dynprep.pipeline.execute import check_disk, load_frame_table, run_stage, versions
+from dynprep.pipeline.faults import plain_errors
+from dynprep.pipeline.plan import Plan, ScenePlan, make_plan
+from dynprep.pipeline.trainer import one_thread_an_image
+from dynprep.record import describe_scenes
+from dynprep.report.options import check_logger
+from dynprep.report.summary import Summary
+from dynprep.run_state import RunState
+from dynprep.scene.resolution import expected_frames
+from dynprep.scene.truth import Truth
+from dynprep.store import Store
+from dynprep.store.references import made_in, remember
+
+
+def resolve(run: RunState) -> None:
+    """Check every option, the logger, the devices, the licences and the weights; compute nothing."""
+    one_thread_an_image()
+    run.settings = chosen = settings(run.config, run.choices)
+    check_logger(chosen.logger)
+    if run.job.in_parallel and chosen.trainer.one_gpu_a_job:
+        claim_gpu(chosen.trainer.devices, run.job.number or 0)
+    chosen.trainer.check()
+    given = [override.partition("=")[0].lstrip("+~") for override in run.job.overrides]
+    for line in (*_licences(chosen), *chosen.ignored_options(given)):
+        run.terminal.warn(line)
+    if chosen.logger.group is None:
+        chosen.logger.group = run.job.group
+    with plain_errors("store_dir", Path(chosen.run.store_dir)):
+        for stage in chosen.wanted_stages:
+            stage.fetch(run.terminal.say)
+
+
+def _licences(chosen: Settings) -> list[str]:
+    """What a user must know before weights that are not free for every use are used."""
+    terms = [stage.terms() for stage in chosen.wanted_stages]
+    closed = dict.fromkeys(t for t in terms if t is not None and not t.commercial)
+    return [f"{t.hub}: licence {t.licence}, not for commercial use" for t in closed]
+
+
+def plan(run: RunState) -> None:
+    """Look at the sources and the store, and decide what is computed; note in the store what the run uses."""
+    chosen = run.settings
+    with plain_errors("store_dir", Path(chosen.run.store_dir)):
+        run.store = Store(Path(chosen.run.store_dir).expanduser(), chosen.store.verify)
+        with run.store.gate():  # whoever cleans the store waits, and then knows what this run uses
+            run.plan = _make_plan(run)
+            used = {
+                scene.name: {
+                    **{stage: result.key for stage, result in scene.results.items()},
+                    **made_in(run.store, Path(scene.source.describe())),
+                }
+                for scene in run.plan.scenes
+            }
+            remember(run.store, run.folder, run.record.started, chosen.dataset_dir, used)
+    name = "+".join(scene.name for scene in run.plan.scenes)
+    name = name if run.job.number is None else f"{name}/{run.job.number}"
+    run.summary = Summary(name, run.folder, dict(run.config), chosen.choices, versions())
+
+
+def _make_plan(run: RunState) -> Plan:
+    """The plan, checked as far as that can be done without computing. Raises UserError for what cannot work."""
+    chosen = run.settings
+    scenes = []
+    for source in chosen.data.sources(run.store):
+        scenes.append((source, expected_frames(source.probe(), chosen.resolution)))
+        if source.truth is not None:
+            Truth(source.truth).check()
+    checked = [*chosen.wanted, Intrinsics.name]
+    for name, stage in chosen.stages.items():
+        for source, _ in scenes if name in checked else ():
+            stage.check(source)
+    made = make_plan(chosen.stages, chosen.wanted, scenes, run.store, chosen.store.verify)
+    for scene in made.scenes:
+        if made.is_complete(Images.name, scene):
+            load_frame_table(scene)
+    check_dataset_dir(chosen.dataset_dir, made, chosen.layout, run.origin())
+    for name, stage in made.stages.items():
+        if any(not made.is_complete(name, scene) for scene in made.scenes):
+            stage.inspect()
+    return made
+
+
+def execute(run: RunState) -> None:
+    """Compute what the store lacks, stage by stage over all scenes."""
+    chosen, made = run.settings, run.plan
+    with plain_errors("dataset_dir", chosen.dataset_dir):
+        need = check_disk(made, chosen.dataset_dir)
+        run.terminal.plan(made, chosen.choices, need)
+        for name in made.stages:
+            done = run_stage(
+                made,
+                name,
+                chosen.trainer,
+                chosen.run.batch_size,
+                run.terminal.watch,
+                run.terminal.say,
+            )
+            run.outcome.runs.append(done)
+            run.terminal.done(done)
+            if name == Images.name:
+                for scene in made.scenes:
+                    load_frame_table(scene)
+
+
+def export(run: RunState) -> None:
+    """Write the dataset folder of every scene."""
+    root = run.settings.dataset_dir
+    with plain_errors("dataset_dir", root):
+        for scene in run.plan.scenes:
+            with run.store.folder_lock(root / scene.name):
+                folder = write_dataset(root, run.plan, scene, run.settings.layout, run.origin())
+            run.outcome.datasets.append(folder)
+
+
+def evaluate(run: RunState) -> None:
+    """Gather what stages had to say, and score what is complete; after a failure nothing is scored."""
+    from dynprep.scores import consistency, score
+
+    summary, made = run.outcome, run.plan
+    for scene in made.scenes:
+        complete = made.complete_stages(scene)
+        if Images.name not in complete:
+            continue
+        load_frame_table(scene)
+        frames = scene.frames
+        summary.scenes[scene.name] = f"{len(frames)} frames of {frames.width}x{frames.height}"
+        for note in _notes(scene, complete):
+            line = f"{scene.name}: {note}" if len(made.scenes) > 1 else note
+            if line not in summary.notes:
+                summary.notes.append(line)
+        if AlignmentFits.name in complete:
+            summary.alignments[scene.name] = dict(scene.read()[AlignmentFits].report)
+        if summary.failure is None:
+            results = scene.read()
+            summary.scores[scene.name] = score(results, complete, scene.source.truth, run.store)
+            summary.consistency[scene.name] = consistency(results, complete, run.store)
+    write_json(run.folder / "scores.json", summary.scores)
+    write_json(run.folder / "consistency.json", summary.consistency)
+
+
+def _notes(scene: ScenePlan, stages: list[str]) -> list[str]:
+    """What the stages had to say when they ran, now or earlier."""
+    items = (item for name in stages for item in scene.results[name].items().values())
+    return [note for item in items for note in item.notes]
+
+
+def report(run: RunState) -> None:
+    """Draw what is complete, write the page, tell the loggers, close the terminal's account."""
+    from dynprep.report.loggers import log
+    from dynprep.report.media import MediaMaker
+    from dynprep.report.page import write_report
+
+    summary, options = run.outcome, run.settings.logger
+    with plain_errors("hydra.run.dir", run.folder):
+        for scene in run.plan.scenes:
+            complete = run.plan.complete_stages(scene)
+            if Images.name in complete:
+                maker = MediaMaker(scene.read(), run.folder / "media", run.store)
+                media = maker.make(complete, options.samples, options.points, options.rerun)
+                summary.media.append(media)
+        summary.seconds = time.time() - run.record.started
+        summary.peak_memory = _peak_memory()
+        page = write_report(summary) if options.report else None
+        log(summary, options)
+        summary.seconds = (
+            time.time() - run.record.started
+        )  # the page cannot show how long it took itself
+        if summary.failure is None:
+            summary.objective = summary.named(run.settings.run.objective)
+            run.terminal.close(summary, page)
+
+
+def record(run: RunState) -> None:
+    """Write down how the run ended, and what it uses."""
+    summary = run.outcome
+    run.record.end(
+        summary.failure,
+        store=str(run.store.root),
+        datasets=[str(folder) for folder in summary.datasets],
+        scenes=describe_scenes(run.plan, run.settings.choices, run.settings.groups),
+        stages=[asdict(stage_run) for stage_run in summary.runs],
+        peak_memory=summary.peak_memory,
+        scores=summary.scores,
+        consistency=summary.consistency,
+        notes=summary.notes,
+    )
+
+
+def _peak_memory() -> int:
+    """Most resident memory of this process plus that of its largest child, in bytes; 0 where it is not told."""
+    try:
+        import resource
+    except ImportError:  # not a POSIX system
+        return 0
+    unit = 1 if sys.platform == "darwin" else 1024
+    who = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(w).ru_maxrss for w in who) * unit
