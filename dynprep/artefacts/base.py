@@ -105,6 +105,10 @@ class Artefact:
         """JSON values, by place, that a dataset holds in one file and the store in several."""
         return {}
 
+    def as_arrays(self) -> Any:
+        """Everything that was stored, in memory, as ``dynprep.backend`` returns it."""
+        raise NotImplementedError(f"{type(self).__name__} is not read as arrays")
+
     def drawable_stems(self) -> list[str]:
         """Stems of the frames that ``picture`` can draw."""
         return self.frames.stems

@@ -47,6 +47,10 @@ class DepthMap(Artefact, is_abstract=True):
     def linked(self) -> dict[Place, list[str]]:
         return {self.places[0]: [f"{stem}{self.suffix}" for stem in self.frames.stems]}
 
+    def as_arrays(self) -> Any:
+        """The maps of all frames, float32 (T, H, W)."""
+        return np.stack([self.of(stem) for stem in self.frames.stems])
+
     def picture(self, scene: SceneResults, stem: str) -> UInt8Array:
         """The map in colours, red where it is largest."""
         values = self.of(stem)

@@ -68,6 +68,10 @@ class ObjectMasks(Artefact):
     def linked(self) -> dict[Place, list[str]]:
         return {self.places[0]: [f"{stem}.png" for stem in self.frames.stems]}
 
+    def as_arrays(self) -> BoolArray:
+        """The masks of all frames, bool (T, H, W)."""
+        return np.stack([self.of(stem) for stem in self.frames.stems])
+
     def picture(self, scene: SceneResults, stem: str) -> UInt8Array:
         """The frame with objects tinted and outlined."""
         rgb = scene[Images].rgb(stem).astype(np.float32)

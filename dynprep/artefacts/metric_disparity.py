@@ -66,6 +66,11 @@ class MetricDisparity(DepthMap):
             check_values(output.valid, f"validity of frame {stem}", frames.size, np.bool_)
             writer.image(_measured_file(stem), output.valid)
 
+    def as_arrays(self) -> Any:
+        """Disparity (T, H, W) in 1/m and intrinsics (T, 4) in pixels of ``images/``."""
+        rows = [self.intrinsics(stem) for stem in self.frames.stems]
+        return super().as_arrays(), np.stack(rows)
+
     def composed(self) -> dict[Place, Any]:
         rows = {stem: self.files.json(_intrinsics_file(stem)) for stem in self.frames.stems}
         return {self.places[1]: rows}

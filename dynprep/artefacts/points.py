@@ -59,6 +59,10 @@ class PointTrajectories(Artefact):
         arrays = self.files.arrays(f"{kind}.npz")
         return Trajectories(**{k: v for k, v in arrays.items() if k != "intrinsics"})
 
+    def as_arrays(self) -> dict[str, Trajectories]:
+        """Trajectories by kind, ``fg`` and ``bg``."""
+        return {kind: self.of(kind) for kind in KINDS}
+
     @property
     def intrinsics(self) -> Float64Array:
         """[fx, fy, cx, cy] (4,) of the camera that the points were lifted with, pixels of ``images/``."""

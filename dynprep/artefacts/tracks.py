@@ -327,6 +327,11 @@ class PairTracks(Artefact):
             torch.save(bundle, buffer)
             writer.data(f"{name}.pth", buffer.getvalue())
 
+    def as_arrays(self) -> dict[tuple[int, int], Float32Array]:
+        """Tracks (N, 4) by (query, target)."""
+        pairs = ((query, target) for query in self.queries for target in self.targets(query))
+        return {pair: self.between(*pair) for pair in pairs}
+
     def drawable_stems(self) -> list[str]:
         if not self.is_readable:
             return []

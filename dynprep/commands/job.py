@@ -27,7 +27,10 @@ _HELP_WIDTH = 98
 STOPPED = 130  # the exit status of a program that was interrupted
 _MULTIRUN = ("-m", "--multirun")
 # flags of Hydra that are followed by a value
-_WITH_VALUE = {*"-cd -cn -cp -c -p -i --config-dir --config-name --config-path --cfg --package --info".split()}
+_WITH_VALUE = (
+    *("-cd", "-cn", "-cp", "-c", "-p", "-i", "--config-dir", "--config-name", "--config-path"),
+    *("--cfg", "--package", "--info"),
+)
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

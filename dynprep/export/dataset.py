@@ -104,6 +104,7 @@ def write_dataset(
         "scene": scene.name,
         "source": {"path": scene.source.describe(), **scene.source.identity()},
         "run": run,
+        "layout": layout.names,
         "folders": {**{k: v for k, v in earlier.items() if k not in origins}, **origins},
     }
     for path, value in composed.items():

@@ -35,6 +35,12 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="cyan")
 
 
+@contextmanager
+def no_progress(name: str, total: int) -> Iterator[Advance]:
+    """Follow a stage without showing anything."""
+    yield lambda count: None
+
+
 class Terminal:
     """Writes to standard error, so that standard output stays for results of commands."""
 

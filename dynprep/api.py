@@ -1,0 +1,144 @@
+"""The Python API: read a dataset, use a backend on arrays, run what the command line runs.
+
+Shapes: T frames, (H, W) pixels.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dynprep.arrays import Float64Array, UInt8Array, check_shapes
+from dynprep.artefacts.images import Images
+from dynprep.compose import compose_config
+from dynprep.config.build import Settings, settings
+from dynprep.dataset import DatasetScene
+from dynprep.errors import UserError, nearest
+from dynprep.scene.in_memory import ArraySource
+from dynprep.scene.resolution import expected_frames
+from dynprep.store import Store
+
+if TYPE_CHECKING:
+    from dynprep.report.summary import Summary
+
+_RUNS = "outputs/runs"
+_STORE = "outputs/store"
+
+
+def open(folder: str | Path) -> DatasetScene:
+    """Open one scene of a dataset, such as ``OUT/dog``, for reading. Raises UserError where there is none."""
+    return DatasetScene(Path(folder).expanduser())
+
+
+def run(overrides: Sequence[str]) -> "Summary":
+    """Run dynprep as the command line does with these overrides, and return the run's summary.
+
+    The run's folder is ``outputs/runs/DATE/TIME`` and the store ``outputs/store`` in the working directory, unless
+    ``hydra.run.dir`` and ``store_dir`` say otherwise. Raises UserError for what the user can mend.
+    """
+    from dynprep.app import run as run_app
+    from dynprep.record import Job
+
+    given = dict(o.split("=", 1) for o in overrides if "=" in o)
+    now = datetime.now()
+    usual = Path(_RUNS, f"{now:%Y-%m-%d}", f"{now:%H-%M-%S-%f}")
+    folder = Path(given.get("hydra.run.dir", usual)).absolute()
+    folder.mkdir(parents=True, exist_ok=True)
+    own = [o for o in overrides if not o.startswith("hydra.run.dir=")]
+    usual_places = {"dataset_dir": folder / "dataset", "store_dir": Path(_STORE).absolute()}
+    places = [f"{name}={path}" for name, path in usual_places.items() if name not in given]
+    config, choices = compose_config([*own, *places])
+    return run_app(config, choices, folder, Job(tuple(own)))
+
+
+def backend(choice: str, *overrides: str) -> "Backend":
+    """A backend that is used on arrays.
+
+    choice: such as ``depth=depth_anything_v2_small``, ``metric_depth=unidepth_v2_vitl14``, ``masks=motion`` or
+    ``flow=alltracker``; overrides: more options, such as ``depth.checkpoint=FOLDER``. Raises UserError for what does
+    not exist and for weights that cannot be had.
+    """
+    return Backend(choice, overrides)
+
+
+class Backend:
+    """One backend with its options, ready for ``predict``."""
+
+    def __init__(self, choice: str, overrides: Sequence[str] = ()) -> None:
+        self.group = choice.partition("=")[0]
+        self.settings = self._settings(choice, overrides)
+        stages = {group: name for name, group in self.settings.groups.items()}
+        if self.group not in stages or self.settings.stages[stages[self.group]].is_helper:
+            groups = [g for g, name in stages.items() if not self.settings.stages[name].is_helper]
+            raise UserError(f"{choice}: no group of backends; {nearest(self.group, groups)}")
+        self.stage = self.settings.stages[stages[self.group]]
+        self.stage.fetch(lambda line: None)
+
+    def _settings(self, choice: str, overrides: Sequence[str]) -> Settings:
+        quiet = [
+            "logger=none",
+            "data=frames",
+            "data.path=none",
+            "dataset_dir=none",
+            "store_dir=none",
+        ]
+        return settings(*compose_config([*quiet, "trainer.readers=0", choice, *overrides]))
+
+    def predict(self, images: UInt8Array, intrinsics: Float64Array | None = None) -> Any:
+        """What the backend makes of a clip.
+
+        images (T, H, W, 3): RGB uint8; intrinsics (T, 4) or (4,): fx, fy, cx, cy in pixels with centres at whole
+        numbers, where they are known. Frames are one clip, in order: backends that look at one frame at a time do
+        not mind, others need that. Returns, for ``depth`` affine-invariant disparity (T, H, W); ``metric_depth``
+        disparity (T, H, W) in 1/m and intrinsics (T, 4); ``masks`` booleans (T, H, W); ``prior`` depth (T, H, W) in
+        [0, 1]; ``flow`` a dict of tracks (N, 4) by (query, target). Raises ValueError for other shapes, UserError for
+        what cannot work.
+        """
+        from dynprep.pipeline.execute import load_frame_table, run_stage
+        from dynprep.pipeline.plan import make_plan
+        from dynprep.pipeline.trainer import one_thread_an_image
+        from dynprep.report.terminal import no_progress
+
+        one_thread_an_image()
+        source = ArraySource(images, _rows(intrinsics, len(images)))
+        self.stage.check(source)
+        with tempfile.TemporaryDirectory(prefix="dynprep-") as folder:
+            expected = expected_frames(source.probe(), self.settings.resolution)
+            stages = self.settings.stages
+            plan = make_plan(
+                stages, self._wanted(), [(source, expected)], Store(Path(folder)), False
+            )
+            for name in plan.stages:
+                plan.stages[name].inspect()
+                trainer = self.settings.trainer
+                run_stage(plan, name, trainer, self.settings.run.batch_size, no_progress, _silent)
+                if name == Images.name:
+                    load_frame_table(plan.scenes[0])
+            return plan.scenes[0].read()[self.stage.makes].as_arrays()
+
+    def _wanted(self) -> list[str]:
+        """The backend's stage and those that it reads and that a user would have to ask for."""
+        names: list[str] = []
+        waiting = [self.stage.name]
+        while waiting:
+            stage = self.settings.stages[waiting.pop()]
+            if stage.name not in names:
+                names.append(stage.name)
+                waiting += [artefact.name for artefact in stage.reads()]
+        return [name for name in names if not self.settings.stages[name].is_helper]
+
+
+def _rows(intrinsics: Float64Array | None, count: int) -> list[list[float]] | None:
+    """[fx, fy, cx, cy] of every frame."""
+    if intrinsics is None:
+        return None
+    if intrinsics.ndim == 1:
+        check_shapes(intrinsics=(intrinsics, "4"))
+        return [[float(v) for v in intrinsics]] * count
+    check_shapes(intrinsics=(intrinsics, f"{count} 4"))
+    return [[float(v) for v in row] for row in intrinsics]
+
+
+def _silent(line: str) -> None:
+    """Show nothing."""

@@ -1,0 +1,195 @@
+"""Datasets that dynprep wrote, read back through the artefacts' classes.
+
+Shapes: T frames, (H, W) pixels of ``images/``, N points; pixel centres are whole numbers.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from dynprep.arrays import AnyArray, BoolArray, Float32Array, Float64Array, UInt8Array
+from dynprep.artefacts import Artefact
+from dynprep.artefacts.alignment import AlignedDisparity
+from dynprep.artefacts.files import Place
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.masks import ObjectMasks
+from dynprep.artefacts.metric_disparity import MetricDisparity
+from dynprep.artefacts.points import PointTrajectories, Trajectories
+from dynprep.artefacts.prior import DepthPrior
+from dynprep.artefacts.relative_disparity import RelativeDisparity
+from dynprep.artefacts.tracks import PairTracks
+from dynprep.errors import UserError
+from dynprep.files import read_array, read_arrays
+from dynprep.scene.frames import Frame, Frames
+from dynprep.scene.pictures import listing
+from dynprep.store.references import PROVENANCE
+
+if TYPE_CHECKING:
+    from dynprep.torch_datasets import FrameDataset, TrackDataset
+
+AnArtefact = TypeVar("AnArtefact", bound=Artefact)
+
+
+@dataclass(frozen=True)
+class DatasetFiles:
+    """The files of one artefact in a dataset, where they lie, and the options that they were made with."""
+
+    folder: Path
+    options: Mapping[str, Any]
+
+    def file(self, name: str) -> Path:
+        """Where the file ``name`` lies."""
+        return self.folder / name
+
+    def array(self, name: str) -> AnyArray:
+        """The array in the .npy file ``name``."""
+        return read_array(self.file(name))
+
+    def arrays(self, name: str) -> dict[str, AnyArray]:
+        """The arrays in the .npz file ``name``."""
+        return read_arrays(self.file(name))
+
+    def image(self, name: str) -> AnyArray:
+        """The pixels of the image file ``name``."""
+        with Image.open(self.file(name)) as image:
+            return np.asarray(image)
+
+    def json(self, name: str) -> Any:
+        """The value in the JSON file ``name``."""
+        return json.loads(self.file(name).read_text())
+
+
+class DatasetScene:
+    """One scene of a dataset. Frames are counted from 0; ``len`` is how many there are."""
+
+    def __init__(self, folder: Path) -> None:
+        """Open the scene in ``folder``; nothing but names is read. Raises UserError where there are no frames."""
+        self.folder, self.name = folder, folder.name
+        self.provenance = self._read_provenance()
+        self.frames = self._read_frames()
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __repr__(self) -> str:
+        height, width = self.frames.size
+        return f"DatasetScene({str(self.folder)!r}: {len(self)} frames of {width}x{height})"
+
+    @property
+    def stems(self) -> list[str]:
+        """Stems of the frames, which name their files in every folder."""
+        return self.frames.stems
+
+    def rgb(self, frame: int) -> UInt8Array:
+        """The frame, RGB uint8 (H, W, 3)."""
+        return self.read(Images).rgb(self.stems[frame])
+
+    def masks(self, frame: int) -> BoolArray:
+        """The object mask (H, W), true on objects."""
+        return self.read(ObjectMasks).of(self.stems[frame])
+
+    def metric_disparity(self, frame: int) -> Float32Array:
+        """Metric disparity (H, W) in 1/m."""
+        return self.read(MetricDisparity).of(self.stems[frame])
+
+    def relative_disparity(self, frame: int) -> Float64Array:
+        """Affine-invariant disparity (H, W) in [0, 1], near is large; its scale is the frame's own."""
+        return self.read(RelativeDisparity).unit_disparity(self.stems[frame])
+
+    def aligned_disparity(self, frame: int) -> Float32Array:
+        """Relative disparity brought to metric disparity (H, W) in 1/m; 0 is invalid."""
+        return self.read(AlignedDisparity).of(self.stems[frame])
+
+    def depth_prior(self, frame: int) -> Float32Array:
+        """Affine-invariant depth (H, W) in [0, 1], 0 is near."""
+        return self.read(DepthPrior).of(self.stems[frame])
+
+    def intrinsics(self, frame: int) -> Float64Array:
+        """[fx, fy, cx, cy] (4,) in pixels of ``images/``."""
+        return np.asarray(self._intrinsics[self.stems[frame]], np.float64)
+
+    def tracks(self, query: int, target: int) -> Float32Array:
+        """Where a query frame's pixels are in a target frame (N, 4): x, y, occlusion, confidence.
+
+        x, y are in pixels of ``images/``, the others in [0, 1], in whatever form they were written.
+        """
+        return self.read(PairTracks).between(query, target)
+
+    def track_pairs(self) -> list[tuple[int, int]]:
+        """All pairs (query, target) that there are tracks for, self pairs included."""
+        tracks = self.read(PairTracks)
+        return [(query, target) for query in tracks.queries for target in tracks.targets(query)]
+
+    def points(self, kind: str) -> Trajectories:
+        """Trajectories in 3D of the object's points (``fg``) or the background's (``bg``)."""
+        return self.read(PointTrajectories).of(kind)
+
+    def frame_dataset(self) -> "FrameDataset":
+        """A torch Dataset whose items are frames; needs torch."""
+        from dynprep.torch_datasets import FrameDataset
+
+        return FrameDataset(self)
+
+    def track_dataset(self) -> "TrackDataset":
+        """A torch Dataset whose items are pairs of frames with their tracks; needs torch."""
+        from dynprep.torch_datasets import TrackDataset
+
+        return TrackDataset(self)
+
+    def path_of(self, artefact: type[Artefact]) -> Path:
+        """Where an artefact's files lie; it must have a place in datasets."""
+        return self._path(artefact.places[0])
+
+    def has(self, artefact: type[Artefact]) -> bool:
+        """Whether the dataset holds that artefact's folder."""
+        return bool(artefact.places) and self._path(artefact.places[0]).is_dir()
+
+    def read(self, artefact: type[AnArtefact]) -> AnArtefact:
+        """The scene's artefact of that class. Raises UserError where the dataset does not hold it."""
+        folder = self._path(artefact.places[0])
+        if not folder.is_dir():
+            raise UserError(
+                f"{folder}: the dataset has no {artefact.what}; run the stage {artefact.name}"
+            )
+        inner = str(folder.relative_to(self.folder))
+        options = self.provenance.get("folders", {}).get(inner, {}).get("options", {})
+        return artefact(DatasetFiles(folder, options), self.frames)
+
+    def _path(self, place: Place) -> Path:
+        names = self.provenance.get("layout", {})
+        return self.folder / names.get(place.option, place.default)
+
+    @cached_property
+    def _intrinsics(self) -> dict[str, list[float]]:
+        path = self._path(MetricDisparity.places[1])
+        if not path.is_file():
+            raise UserError(
+                f"{path}: the dataset has no intrinsics; run the stage {MetricDisparity.name}"
+            )
+        rows: dict[str, list[float]] = json.loads(path.read_text())
+        return rows
+
+    def _read_provenance(self) -> dict[str, Any]:
+        try:
+            values = json.loads((self.folder / PROVENANCE).read_text())
+        except FileNotFoundError:
+            values = {}
+        except (OSError, ValueError) as error:
+            raise UserError(f"{self.folder / PROVENANCE}: not readable ({error})") from None
+        return values if isinstance(values, dict) else {}
+
+    def _read_frames(self) -> Frames:
+        folder = self._path(Images.places[0])
+        files = listing(folder) if folder.is_dir() else []
+        if not files:
+            raise UserError(f"{self.folder}: no scene of a dataset: {folder} holds no frames")
+        with Image.open(files[0]) as image:
+            width, height = image.size
+        table = tuple(Frame(path.stem, k, float("nan"), path.stem) for k, path in enumerate(files))
+        return Frames(table, files[0].suffix, height, width, height, width)

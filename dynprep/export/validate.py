@@ -1,0 +1,92 @@
+"""A dataset folder held against docs/format.md."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from dynprep.artefacts import Artefact
+from dynprep.artefacts.depth_map import DepthMap
+from dynprep.artefacts.images import Images
+from dynprep.dataset import DatasetScene
+from dynprep.errors import UserError
+from dynprep.files import read_array, read_arrays
+
+_SHOWN = 3  # names in a message about many files
+
+
+def faults(scene: DatasetScene) -> Iterator[str]:
+    """What is wrong with a scene's folder, one line each; nothing where all is as the format says."""
+    yield from _stem_faults(scene)
+    for artefact in Artefact.registry.values():
+        if scene.has(artefact):
+            yield from _artefact_faults(scene, artefact)
+
+
+def describe_folders(scene: DatasetScene) -> list[str]:
+    """For each folder, by which backend it was made, as far as the provenance tells."""
+    folders = scene.provenance.get("folders", {})
+    return [
+        f"{inner}: {entry.get('stage')} by {entry.get('backend')}, key {str(entry.get('key'))[:12]}"
+        for inner, entry in sorted(folders.items())
+    ]
+
+
+def _stem_faults(scene: DatasetScene) -> Iterator[str]:
+    """Stems must be zero-padded numbers of one width that count from 0."""
+    stems = scene.stems
+    width = len(stems[0])
+    if stems != [f"{k:0{width}d}" for k in range(len(stems))]:
+        yield f"images: stems are not numbers of one width from {0:0{width}d} on, e.g. {stems[0]}, {stems[-1]}"
+    folder = scene.path_of(Images)
+    others = [
+        p.name for p in folder.iterdir() if p.stem not in stems or p.suffix != scene.frames.suffix
+    ]
+    if others:
+        yield f"images: holds other files too, e.g. {', '.join(sorted(others)[:_SHOWN])}"
+
+
+def _artefact_faults(scene: DatasetScene, artefact: type[Artefact]) -> Iterator[str]:
+    reader = scene.read(artefact)
+    place = artefact.places[0]
+    if not place.is_folder:
+        return
+    folder = scene.path_of(artefact)
+    names = reader.linked().get(place, [])
+    missing = [name for name in names if not (folder / name).is_file()]
+    if missing:
+        yield f"{folder.name}: {len(missing)} of {len(names)} files are missing, e.g. {missing[0]}"
+    for name in names:
+        path = folder / name
+        if path.is_file() and (fault := _file_fault(path, scene, artefact)):
+            yield f"{folder.name}/{name}: {fault}"
+
+
+def _file_fault(path: Path, scene: DatasetScene, artefact: type[Artefact]) -> str | None:
+    """What is wrong with one file."""
+    try:
+        if path.suffix == ".npy":
+            return _array_fault(read_array(path), scene, artefact)
+        if path.suffix == ".npz":
+            parts = (_array_fault(values, scene, artefact) for values in read_arrays(path).values())
+            return next((fault for fault in parts if fault), None)
+        if path.suffix in (".png", ".jpg"):
+            with Image.open(path) as image:
+                image.load()
+                if image.size != (scene.frames.width, scene.frames.height):
+                    return f"is {image.size}, the frames are {(scene.frames.width, scene.frames.height)}"
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, UserError) as error:
+        return f"cannot be read ({error})"
+    return None
+
+
+def _array_fault(values: np.ndarray, scene: DatasetScene, artefact: type[Artefact]) -> str | None:
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        return "holds NaN or infinity"
+    if issubclass(artefact, DepthMap) and (values.shape, values.dtype) != (
+        scene.frames.size,
+        np.float32,
+    ):
+        return f"is {values.dtype} {values.shape}; float32 {scene.frames.size} is meant"
+    return None
