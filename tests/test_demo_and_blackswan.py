@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,20 +10,10 @@ import pytest
 from PIL import Image
 
 from tests.conftest import RunHere, write_video
+from tests.contract import faults
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.slow
-
-
-def contract(shared: Path, scene: Path) -> None:
-    checker = shared / "checks" / "check_dataset.py"
-    done = subprocess.run(
-        [sys.executable, str(checker), str(scene), "--pairs", "all"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
 
 
 def test_demo_meets_its_floors(run_here: RunHere) -> None:
@@ -44,7 +33,7 @@ def test_blackswan_frames_with_given_masks(run_cli: Cli, shared: Path, tmp_path:
         "data.max_frames=20",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    contract(shared, tmp_path / "OUT" / "blackswan")
+    assert not faults(tmp_path / "OUT" / "blackswan")
     own = np.asarray(Image.open(tmp_path / "OUT" / "blackswan" / "masks" / "00007.png")) > 0
     given = np.asarray(Image.open(swan / "masks" / "00007.png")) > 0
     assert (own == given).all()
@@ -59,6 +48,6 @@ def test_blackswan_video_with_motion_masks(run_cli: Cli, shared: Path, tmp_path:
         f"data.truth={swan}", "logger=none", "logger.report=false", "data.max_frames=30",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    contract(shared, tmp_path / "OUT" / "blackswan")
+    assert not faults(tmp_path / "OUT" / "blackswan")
     (scores,) = (tmp_path / "outputs").rglob("scores.json")
     assert json.loads(scores.read_text())["blackswan"]["masks/J"] >= 0.40
