@@ -21,7 +21,7 @@ import torch
 import yaml
 from PIL import Image
 
-from benchmarks.made_up import MAKERS, make
+from benchmarks.random_weights import MAKERS, make
 from dynprep.config.typed import build
 from dynprep.models.running import Running
 from dynprep.pipeline.execute import run_stage, settle_frames

@@ -16,7 +16,7 @@ import pytest
 import torch
 from scipy.linalg import solveh_banded
 
-from tests import networks
+from benchmarks import random_weights
 from tests.conftest import SMALL, RunHere
 
 HERE = Path(__file__).parent
@@ -99,10 +99,10 @@ def test_a_network_of_every_kind(run_here: RunHere, tmp_path: Path) -> None:
     from dynprep.models import AllTracker
 
     weights = tmp_path / "weights"
-    networks.unidepth(weights / "unidepth")
-    networks.depth_anything(weights / "depth_anything")
-    networks.marigold(weights / "marigold")
-    tracker = networks.seeded(AllTracker("tiny"), gain=0.5)
+    random_weights.unidepth(weights / "unidepth")
+    random_weights.depth_anything(weights / "depth_anything")
+    random_weights.marigold(weights / "marigold")
+    tracker = random_weights.seeded(AllTracker("tiny"), gain=0.5)
     torch.save({"model": tracker.state_dict()}, weights / "tracker.pth")
     run = run_here(
         *SMALL, "data.count=4", "masks=motion", "alignment=huber",

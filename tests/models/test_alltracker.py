@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import published
-from benchmarks.tracks import made_up, video
+from benchmarks.random_weights import alltracker
+from benchmarks.tracks import video
 from dynprep.models import AllTracker
 from dynprep.models.alltracker.correlation import Correlation, gathered, grid_sampled, pyramid
 from dynprep.models.alltracker.engine import AllPairs
@@ -299,7 +300,7 @@ def test_reading_at_another_size_keeps_pixel_centres() -> None:
 
 @torch.inference_mode()
 def test_an_iteration_is_the_published_one() -> None:
-    network = made_up("tiny")
+    network = alltracker("tiny")
     maps = network.encode(video(SLOTS, 128, 128))
     state, context = network.start(maps[:1], SLOTS)
     correlation = Correlation(maps[:1], [level[None] for level in pyramid(maps)], 1 << 62)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks.random_weights import unidepth_tensors
 from dynprep.errors import UserError
 from dynprep.models import UniDepthV2
 from dynprep.models.unidepth.config import VARIANTS, configured
@@ -16,7 +17,6 @@ from dynprep.models.unidepth.framing import Framing
 from dynprep.models.unidepth.network import UNUSED
 from dynprep.weights.tensors import fit
 from tests.fixtures.unidepth import make_input, weights
-from tests.networks import unidepth_tensors
 
 FIXTURES = Path(make_input.__file__).parent
 SLOW = {"480x854_rl9", "518x518", "640x360", "640x240", "200x700", "480x854"}
