@@ -27,6 +27,7 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("dynprep")
 
 ROOT = Path(__file__).resolve().parents[1]
+APC = ROOT / "tests" / "data" / "apc"  # real frames with depth and camera, see the README there
 SHARED = ROOT.parent / "shared"
 SMALL = ["data.count=8", "data.height=96", "data.width=160", "flow.rate=8", "logger.samples=2"]
 

@@ -1,4 +1,4 @@
-"""What runs compute, pinned: SHA-256 of every data file of three datasets.
+"""What runs compute, pinned: SHA-256 of every data file of four datasets.
 
 The numbers hold on machines that round alike; ``probe`` tells whether this one does. To pin anew after
 a change that is meant to give other bytes: ``DYNPREP_WRITE_GOLDEN=1 python -m pytest tests/golden``.
@@ -17,7 +17,7 @@ import torch
 from scipy.linalg import solveh_banded
 
 from benchmarks import random_weights
-from tests.conftest import SMALL, RunHere
+from tests.conftest import APC, SMALL, RunHere
 
 HERE = Path(__file__).parent
 ASIDE = ("dynprep.json", "dynprep_files.json")  # say who made a dataset and when
@@ -82,6 +82,16 @@ def test_blackswan(run_here: RunHere, shared: Path) -> None:
         f"masks.path={swan / 'masks'}", "metric_depth=parallax",
     )  # fmt: skip
     hold("blackswan", run / "dataset" / "blackswan")
+
+
+@pytest.mark.slow
+def test_real_frames_with_depth(run_here: RunHere) -> None:
+    run = run_here(
+        "data=frames", f"data.path={APC / 'images'}", "data.name=apc", "masks=motion",
+        "metric_depth=sensor", f"metric_depth.path={APC / 'depth'}",
+        f"camera.file={APC / 'camera.json'}", "alignment=huber",
+    )  # fmt: skip
+    hold("apc", run / "dataset" / "apc")
 
 
 @pytest.fixture
