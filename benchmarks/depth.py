@@ -163,6 +163,7 @@ def _engine(
 def _network(stage: Stage[Any, Any], plan: Plan, at_once: int, device: torch.device) -> float:
     """Seconds of the network alone, samples ready in memory."""
     scene = plan.scenes[0]
+    stage.setup(device)  # the run before has let go of the network
     samples = [stage.load(scene.inputs(), stem) for stem in scene.frames.stems]
     stage.compute(samples[:at_once])
     _wait(device)
