@@ -21,7 +21,7 @@ import torch
 import yaml
 from PIL import Image
 
-from benchmarks.made_up import MAKERS, make
+from benchmarks.random_weights import MAKERS, make
 from dynprep.config.typed import build
 from dynprep.models.running import Running
 from dynprep.pipeline.execute import run_stage, settle_frames
@@ -163,6 +163,7 @@ def _engine(
 def _network(stage: Stage[Any, Any], plan: Plan, at_once: int, device: torch.device) -> float:
     """Seconds of the network alone, samples ready in memory."""
     scene = plan.scenes[0]
+    stage.setup(device)  # the run before has let go of the network
     samples = [stage.load(scene.inputs(), stem) for stem in scene.frames.stems]
     stage.compute(samples[:at_once])
     _wait(device)

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import published
+from benchmarks.random_weights import alltracker
 from dynprep.models import AllTracker
 from dynprep.models.alltracker.correlation import Correlation, pyramid
 from dynprep.models.alltracker.engine import AllPairs
@@ -34,7 +35,6 @@ from dynprep.models.alltracker.upsampling import all_logits, upsample
 from dynprep.models.running import Running, free_memory
 
 _RATE = 4  # pixels between query points
-_GAIN = 0.02  # of the heads' last layers, so that made-up weights give flows of some pixels
 _MEGA, _GIGA, _TERA = 1e6, 1e9, 1e12
 
 
@@ -64,17 +64,6 @@ def video(frames: int, height: int, width: int) -> Tensor:
     return torch.stack(
         [wide[:, t : t + height, 2 * (frames - t) :][..., :width] for t in range(frames)]
     ).round()
-
-
-def made_up(variant: str) -> AllTracker:
-    """A network from a fixed seed whose tracks move by some pixels."""
-    torch.manual_seed(0)
-    network = AllTracker(variant).eval()  # type: ignore[arg-type]
-    with torch.no_grad():
-        for head in (network.flow_head, network.visconf_head):
-            for value in head[2].parameters():
-                value.mul_(_GAIN)
-    return network
 
 
 class Encodes:
@@ -244,9 +233,9 @@ def main() -> None:
     height, width = map(int, arguments.size.split("x"))
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     clip = video(arguments.frames, height, width).to(device)
-    slow = made_up(arguments.variant).to(device)
+    slow = alltracker(arguments.variant).to(device)
     Running("32-true", False, False).prepare(slow, device)
-    fast = made_up(arguments.variant)
+    fast = alltracker(arguments.variant)
     running = Running(arguments.precision, False, arguments.compile)
     running.prepare(fast, device)
     block = fast.update_block

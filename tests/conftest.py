@@ -7,7 +7,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all cores each would
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -27,8 +27,23 @@ hypothesis_settings.register_profile(
 hypothesis_settings.load_profile("dynprep")
 
 ROOT = Path(__file__).resolve().parents[1]
+APC = ROOT / "tests" / "data" / "apc"  # real frames with depth and camera, see the README there
 SHARED = ROOT.parent / "shared"
 SMALL = ["data.count=8", "data.height=96", "data.width=160", "flow.rate=8", "logger.samples=2"]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped parity test is a failure, since nothing else compares with published numbers."""
+    report = yield
+    parity = item.get_closest_marker("parity") is not None
+    if report.skipped and parity and os.environ.get("CI") == "true":
+        reason = report.longrepr[-1] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"parity tests must run in CI, but {item.nodeid} was skipped: {reason}"
+    return report
 
 
 @pytest.fixture(autouse=True)
@@ -180,6 +195,7 @@ PROVENANCE = ("dynprep.json", "dynprep_files.json")  # hold times and folders
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
+    """Frames whose licence does not allow them in this repository; without them a test is skipped."""
     if not SHARED.is_dir():
-        pytest.skip("the shared checks and data are not beside this checkout")
+        pytest.skip("the DAVIS frames are not beside this checkout")
     yield SHARED

@@ -1,8 +1,7 @@
-"""The main job on the demo clip and on a real video, held to what is promised of it."""
+"""The main job on the demo clip and on real frames, held to what is promised of it."""
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,21 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import RunHere, write_video
+from tests.conftest import APC, RunHere, write_video
+from tests.contract import faults
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.slow
-
-
-def contract(shared: Path, scene: Path) -> None:
-    checker = shared / "checks" / "check_dataset.py"
-    done = subprocess.run(
-        [sys.executable, str(checker), str(scene), "--pairs", "all"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout
 
 
 def test_demo_meets_its_floors(run_here: RunHere) -> None:
@@ -36,6 +25,53 @@ def test_demo_meets_its_floors(run_here: RunHere) -> None:
     assert scores["metric_depth/absrel/depth/none/static"] <= 0.05
 
 
+def moved(points: np.ndarray, depth_m: np.ndarray, first: int, second: int) -> np.ndarray:
+    """Return where static points (N, 2) of one APC frame are in another, by the sensor and the poses."""
+    camera = np.array(json.loads((APC / "camera.json").read_text()))
+    poses = np.array(json.loads((APC / "poses.json").read_text()))
+    rays = np.concatenate([(points - camera[2:]) / camera[:2], np.ones((len(points), 1))], 1)
+    seen = np.concatenate([rays * depth_m[:, None], np.ones((len(points), 1))], 1)
+    there = seen @ (np.linalg.inv(poses[second]) @ poses[first]).T
+    return there[:, :2] / there[:, 2:3] * camera[:2] + camera[2:]
+
+
+def test_real_frames_with_a_sensors_depth(run_cli: Cli, tmp_path: Path) -> None:
+    done = run_cli(
+        "data=frames", f"data.path={APC / 'images'}", "data.name=apc", "masks=motion",
+        "metric_depth=sensor", f"metric_depth.path={APC / 'depth'}",
+        f"camera.file={APC / 'camera.json'}", "alignment=huber", "flow.rate=4",
+        "dataset_dir=OUT", "store_dir=store", "logger=none", "logger.report=false",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    scene = tmp_path / "OUT" / "apc"
+    assert not faults(scene)
+    stems = [f"{k:05d}" for k in range(8)]
+    wanted = json.loads((APC / "camera.json").read_text())
+    intrinsics = json.loads((scene / "unidepth_intrins.json").read_text())
+    assert all(intrinsics[stem] == pytest.approx(wanted) for stem in stems)
+    for stem in stems:
+        image = scene / "images" / f"{stem}.jpg"
+        assert image.read_bytes() == (APC / "images" / image.name).read_bytes()
+        assert (np.asarray(Image.open(scene / "masks" / f"{stem}.png")) > 0).mean() < 0.01
+        depth_m = np.asarray(Image.open(APC / "depth" / f"{stem}.png")) / 1000
+        known = depth_m > 0
+        metric_disparity = np.load(scene / "unidepth_disp" / f"{stem}.npy")
+        assert np.allclose(metric_disparity[known], 1 / depth_m[known], rtol=1e-5)
+        aligned = np.load(scene / "aligned_depth_anything_v2" / f"{stem}.npy")
+        assert np.median(np.abs(aligned[known] * depth_m[known] - 1)) < 0.2
+    for first, second in ((0, 1), (3, 4), (6, 5)):
+        tracks = np.load(scene / "alltracker" / f"{first:05d}_{second:05d}.npy")
+        points = np.load(scene / "alltracker" / f"{first:05d}_{first:05d}.npy")[:, :2]
+        depth_m = np.asarray(Image.open(APC / "depth" / f"{first:05d}.png")) / 1000
+        x, y = points.astype(int).T
+        known = (depth_m[y, x] > 0) & (tracks[:, 2] < 0.5)
+        assert known.sum() > 500
+        true = moved(points[known], depth_m[y, x][known], first, second)
+        off = np.linalg.norm(tracks[known, :2] - true, axis=1)
+        still = np.linalg.norm(points[known] - true, axis=1)
+        assert np.median(off) < 3 and np.median(off) < 0.35 * np.median(still)
+
+
 def test_blackswan_frames_with_given_masks(run_cli: Cli, shared: Path, tmp_path: Path) -> None:
     swan = shared / "data" / "blackswan"
     done = run_cli(
@@ -44,7 +80,7 @@ def test_blackswan_frames_with_given_masks(run_cli: Cli, shared: Path, tmp_path:
         "data.max_frames=20",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    contract(shared, tmp_path / "OUT" / "blackswan")
+    assert not faults(tmp_path / "OUT" / "blackswan")
     own = np.asarray(Image.open(tmp_path / "OUT" / "blackswan" / "masks" / "00007.png")) > 0
     given = np.asarray(Image.open(swan / "masks" / "00007.png")) > 0
     assert (own == given).all()
@@ -59,6 +95,6 @@ def test_blackswan_video_with_motion_masks(run_cli: Cli, shared: Path, tmp_path:
         f"data.truth={swan}", "logger=none", "logger.report=false", "data.max_frames=30",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    contract(shared, tmp_path / "OUT" / "blackswan")
+    assert not faults(tmp_path / "OUT" / "blackswan")
     (scores,) = (tmp_path / "outputs").rglob("scores.json")
     assert json.loads(scores.read_text())["blackswan"]["masks/J"] >= 0.40

@@ -39,7 +39,7 @@ def test_adding_a_backend_as_contributing_says(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A hub cache with the network that the pages name: its architecture, made-up weights."""
-    from benchmarks.made_up import depth_anything
+    from benchmarks.random_weights import make
 
     root = tmp_path_factory.mktemp("hub")
     repository = root / "models--depth-anything--Depth-Anything-V2-Small-hf"
@@ -47,7 +47,7 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     snapshot.mkdir(parents=True)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("c0ffee")
-    depth_anything("small")(snapshot)
+    make("depth/depth_anything_v2_small", snapshot)
     return root
 
 

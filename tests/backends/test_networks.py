@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from benchmarks import random_weights
 from dynprep.errors import UserError
-from tests import networks
 from tests.conftest import SMALL, RunHere, tree
 
 TINY = [
@@ -26,17 +26,17 @@ TINY = [
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """A folder of made-up weights by the name of its maker in tests/networks.py."""
+    """A folder of made-up weights by the name of its maker in benchmarks/random_weights.py."""
     root = tmp_path_factory.mktemp("weights")
     makers = {
-        "depth_anything": networks.depth_anything,
-        "metric": lambda f: networks.depth_anything(f, metric=True),
-        "dpt": networks.dpt,
-        "zoedepth": networks.zoedepth,
-        "depth_pro": networks.depth_pro,
-        "marigold": networks.marigold,
-        "lcm": lambda f: networks.marigold(f, lcm=True),
-        "unidepth": networks.unidepth,
+        "depth_anything": random_weights.depth_anything,
+        "metric": lambda f: random_weights.depth_anything(f, metric=True),
+        "dpt": random_weights.dpt,
+        "zoedepth": random_weights.zoedepth,
+        "depth_pro": random_weights.depth_pro,
+        "marigold": random_weights.marigold,
+        "lcm": lambda f: random_weights.marigold(f, lcm=True),
+        "unidepth": random_weights.unidepth,
     }
 
     def get(name: str) -> Path:
@@ -94,7 +94,7 @@ def test_published_sizes(size: str) -> None:
 
     from tests.conftest import ROOT
 
-    config = networks.published_depth_anything(size)
+    config = random_weights.depth_anything_config(size)
     with torch.device("meta"):
         network = AutoModelForDepthEstimation.from_config(config)
     millions = sum(p.numel() for p in network.parameters()) / 1e6
@@ -116,11 +116,11 @@ def test_published_sizes_run_as_the_librarys_pipeline(
         pipeline,
     )
 
-    config = networks.published_depth_anything(size)
+    config = random_weights.depth_anything_config(size)
     weights = tmp_path / "weights"
     torch.manual_seed(1)
     DepthAnythingForDepthEstimation(config).save_pretrained(weights)
-    networks.dpt_preprocessor(weights, size=140)
+    random_weights.dpt_preprocessor(weights, side=140)
     folder = run_here(
         *TINY, "data.count=1", "stages=[depth]", f"depth=depth_anything_v2_{size}",
         f"depth.checkpoint={weights}",
@@ -308,7 +308,7 @@ class TestUniDepth:
         seen = run_here(*given, name="seen") / "dataset" / "clip"
         config = json.loads((made("unidepth") / "config.json").read_text())
         network = UniDepthV2(configured("vits14", config, "here")).eval()
-        network.load_published(networks.unidepth_tensors())
+        network.load_published(random_weights.unidepth_tensors())
         image = torch.from_numpy(frames(seen)[1].copy()).permute(2, 0, 1)[None]
         wanted = network.infer(image, resolution_level=0)
         disparity = np.load(seen / "unidepth_disp" / "00001.npy")
@@ -348,7 +348,7 @@ class TestUniDepth:
         folder = made("unidepth")
         packed = tmp_path / "packed" / "weights.bin"
         packed.parent.mkdir()
-        torch.save({"model": networks.unidepth_tensors()}, packed)
+        torch.save({"model": random_weights.unidepth_tensors()}, packed)
         shutil.copy(folder / "config.json", packed.parent)
         found = []
         for k, place in enumerate((folder, folder / "model.safetensors", packed)):
@@ -412,7 +412,7 @@ class TestBadCheckpoints:
         self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
     ) -> None:
         self.refused(run_here, made("depth_anything"), "choose the backend of its size")
-        place = networks.depth_anything(tmp_path / "wide", hidden=48)
+        place = random_weights.depth_anything(tmp_path / "wide", hidden=48)
         shutil.copy(made("depth_anything") / "model.safetensors", place)
         self.refused(run_here, place, "weights of another size", "depth.parameters=null")
 
@@ -568,7 +568,7 @@ def test_identity_of_weights_is_in_key_and_provenance(
 ) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(made("depth_anything"), copy)
-    other = networks.depth_anything(tmp_path / "other", hidden=24)
+    other = random_weights.depth_anything(tmp_path / "other", hidden=24)
     keys = []
     for k, place in enumerate((made("depth_anything"), copy, other)):
         folder = run_here(

@@ -1,4 +1,4 @@
-"""What runs compute, pinned: SHA-256 of every data file of three datasets.
+"""What runs compute, pinned: SHA-256 of every data file of four datasets.
 
 The numbers hold on machines that round alike; ``probe`` tells whether this one does. To pin anew after
 a change that is meant to give other bytes: ``DYNPREP_WRITE_GOLDEN=1 python -m pytest tests/golden``.
@@ -16,8 +16,8 @@ import pytest
 import torch
 from scipy.linalg import solveh_banded
 
-from tests import networks
-from tests.conftest import SMALL, RunHere
+from benchmarks import random_weights
+from tests.conftest import APC, SMALL, RunHere
 
 HERE = Path(__file__).parent
 ASIDE = ("dynprep.json", "dynprep_files.json")  # say who made a dataset and when
@@ -84,6 +84,16 @@ def test_blackswan(run_here: RunHere, shared: Path) -> None:
     hold("blackswan", run / "dataset" / "blackswan")
 
 
+@pytest.mark.slow
+def test_real_frames_with_depth(run_here: RunHere) -> None:
+    run = run_here(
+        "data=frames", f"data.path={APC / 'images'}", "data.name=apc", "masks=motion",
+        "metric_depth=sensor", f"metric_depth.path={APC / 'depth'}",
+        f"camera.file={APC / 'camera.json'}", "alignment=huber",
+    )  # fmt: skip
+    hold("apc", run / "dataset" / "apc")
+
+
 @pytest.fixture
 def one_thread() -> Iterator[None]:
     """Sums of networks depend on how many threads share them."""
@@ -99,10 +109,10 @@ def test_a_network_of_every_kind(run_here: RunHere, tmp_path: Path) -> None:
     from dynprep.models import AllTracker
 
     weights = tmp_path / "weights"
-    networks.unidepth(weights / "unidepth")
-    networks.depth_anything(weights / "depth_anything")
-    networks.marigold(weights / "marigold")
-    tracker = networks.seeded(AllTracker("tiny"), gain=0.5)
+    random_weights.unidepth(weights / "unidepth")
+    random_weights.depth_anything(weights / "depth_anything")
+    random_weights.marigold(weights / "marigold")
+    tracker = random_weights.seeded(AllTracker("tiny"), gain=0.5)
     torch.save({"model": tracker.state_dict()}, weights / "tracker.pth")
     run = run_here(
         *SMALL, "data.count=4", "masks=motion", "alignment=huber",

@@ -1,6 +1,7 @@
 """AllTracker against the numbers of the published network, and its engine against the plain way."""
 
 import json
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks import published
-from benchmarks.tracks import made_up, video
+from benchmarks.random_weights import alltracker
+from benchmarks.tracks import video
 from dynprep.models import AllTracker
 from dynprep.models.alltracker.correlation import Correlation, gathered, grid_sampled, pyramid
 from dynprep.models.alltracker.engine import AllPairs
@@ -18,8 +20,9 @@ from dynprep.models.alltracker.network import Framing
 from dynprep.models.alltracker.readout import Readout
 from dynprep.models.alltracker.schedule import SLOTS, windows
 from dynprep.models.alltracker.upsampling import Pixels, all_logits, upsample
-from tests.models.test_unidepth import module
+from tests.fixtures.alltracker import make_input, weights
 
+FIXTURES = Path(make_input.__file__).parent
 CASES = {
     "full_T02_128x192": False, "tiny_T02_128x192": False, "full_T05_128x192": False,
     "tiny_T05_128x192": False, "full_T16_128x192": True, "tiny_T16_128x192": True,
@@ -31,27 +34,21 @@ CASES = {
 class Upstream:
     """The made-up weights and videos that upstream's network was run with."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.inputs = module(folder / "make_input.py")
-        self.rule = module(folder / "weights.py")
+    def __init__(self) -> None:
         self.networks: dict[str, AllTracker] = {}
 
     def network(self, variant: str) -> AllTracker:
         if variant not in self.networks:
-            self.networks[variant] = self.rule.fill(AllTracker(variant), 0).eval()
+            self.networks[variant] = weights.fill(AllTracker(variant), 0).eval()
         return self.networks[variant]
 
     def video(self, frames: int, height: int, width: int) -> torch.Tensor:
-        return torch.from_numpy(self.inputs.make_video(frames, height, width, 0))
+        return torch.from_numpy(make_input.make_video(frames, height, width, 0))
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Upstream:
-    folder = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "alltracker"
-    if not folder.is_dir():
-        pytest.skip("the upstream numbers are not beside this checkout")
-    return Upstream(folder)
+    return Upstream()
 
 
 def close(mine: np.ndarray, theirs: np.ndarray, most: float, mean: float) -> None:
@@ -59,9 +56,22 @@ def close(mine: np.ndarray, theirs: np.ndarray, most: float, mean: float) -> Non
     assert off.max() < most and off.mean() < mean
 
 
+@pytest.mark.parity
+@pytest.mark.parametrize("variant", ["full", "tiny"])
+def test_weights_are_the_ones_of_the_cases(variant: str) -> None:
+    shapes = json.loads((FIXTURES / f"state_dict_{variant}.json").read_text())
+    wanted = json.loads((FIXTURES / "param_counts.json").read_text())[variant]
+    digest = count = 0
+    for name in (n for n in shapes if n not in wanted["buffers"]):
+        value = weights.param_value(name, shapes[name], 0)
+        digest, count = zlib.crc32(value.tobytes(), digest), count + value.size
+    assert f"{digest:08x}" == wanted["values_crc32_seed0"] and count == wanted["parameters"]
+
+
+@pytest.mark.parity
 @pytest.mark.parametrize("variant", ["full", "tiny"])
 def test_keys_are_the_published_ones(upstream: Upstream, variant: str) -> None:
-    wanted = json.loads((upstream.folder / f"state_dict_{variant}.json").read_text())
+    wanted = json.loads((FIXTURES / f"state_dict_{variant}.json").read_text())
     network = AllTracker(variant)
     assert {k: list(v.shape) for k, v in network.state_dict().items()} == wanted
     network.load_published({k: torch.zeros(shape) for k, shape in wanted.items()})
@@ -69,13 +79,15 @@ def test_keys_are_the_published_ones(upstream: Upstream, variant: str) -> None:
         network.load_published({k: torch.zeros(s) for k, s in wanted.items() if k != "time_emb"})
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if slow else n for n, slow in CASES.items()]
 )
 def test_numbers_are_upstreams(upstream: Upstream, name: str) -> None:
-    wanted = np.load(upstream.folder / f"{name}.npz")
+    wanted = np.load(FIXTURES / f"{name}.npz")
     frames, height, width = (int(wanted[k]) for k in ("T", "H", "W"))
     clip = upstream.video(frames, height, width)
+    assert make_input.video_crc32(clip.numpy()) == int(wanted["video_crc32"])
     network = upstream.network(str(wanted["variant"]))
     flow, visconf = network.track(clip, int(wanted["query_frame"]), int(wanted["iters"]))
     assert flow.shape == visconf.shape == (frames, 2, height, width)
@@ -88,10 +100,11 @@ def test_numbers_are_upstreams(upstream: Upstream, name: str) -> None:
     close(visconf[told].numpy()[rows, :, y, x], wanted["visconfs_samp"], 1e-3, 1e-5)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("variant", ["full", "tiny"])
 def test_what_happens_inside(upstream: Upstream, variant: str) -> None:
     """The encoder alone sees a wrong norm epsilon; the lookup a wrong order of offsets."""
-    wanted = np.load(upstream.folder / f"mid_{variant}_T05_128x192.npz")
+    wanted = np.load(FIXTURES / f"mid_{variant}_T05_128x192.npz")
     network = upstream.network(variant)
     clip = upstream.video(5, 128, 192)
     with torch.inference_mode():
@@ -144,24 +157,29 @@ def readout(height: int, width: int, rate: int) -> tuple[np.ndarray, Readout]:
     return points, Readout(points, (height, width), Framing(height, width), torch.device("cpu"))
 
 
+@pytest.mark.parity
 @pytest.mark.slow
 @pytest.mark.parametrize(("memory", "together"), [(1e12, 1), (1e12, 3), (1e6, 1)])
 def test_all_pairs_are_upstreams(upstream: Upstream, memory: float, together: int) -> None:
     """Kept volumes, windows of several queries together, and volumes made in pieces."""
-    wanted = np.load(upstream.folder / "allpairs_full_T10_128x192.npz")
-    queries = range(0, 10, 2) if together == 1 and memory > 1e9 else [0, 9]
+    wanted = np.load(FIXTURES / "allpairs_full_T10_128x192.npz")
+    rows = {int(query): row for row, query in enumerate(wanted["queries"])}
+    queries = [0, 2, 4, 6, 8] if together == 1 and memory > 1e9 else [0, 9]
     network, clip = upstream.network("full"), upstream.video(10, 128, 192)
     engine = engine_of(network, clip, memory=memory, together=together)
     points, read = readout(128, 192, 8)
+    stored = points[:, 0] % 16 == 0  # the file holds every other column of the grid
     flows, visconfs, seen = [], [], set()
     told = engine.tracks(queries, [read.pixels] * len(queries), [range(10)] * len(queries))
     for place, target, values in told:
         query = queries[place]
         seen.add((query, target))
-        tracks = read.tracks(values).numpy()
-        flows.append(tracks[:, :2] - points - wanted["flows_sub"][query, target].reshape(2, -1).T)
+        tracks = read.tracks(values).numpy()[stored]
+        pair = rows[query], target
+        flow = tracks[:, :2] - points[stored]
+        flows.append(flow - wanted["flows_sub"][pair].reshape(2, -1).T)
         sure = np.stack([1 - tracks[:, 2], tracks[:, 3]], 1)
-        visconfs.append(sure - wanted["visconfs_sub"][query, target].reshape(2, -1).T)
+        visconfs.append(sure - wanted["visconfs_sub"][pair].reshape(2, -1).T)
     assert seen == {(q, t) for q in queries for t in range(10) if t != q}
     assert np.abs(flows).max() < 1e-2 and np.abs(flows).mean() < 1e-4
     assert np.abs(visconfs).max() < 1e-3 and np.abs(visconfs).mean() < 1e-5
@@ -189,6 +207,35 @@ def test_the_engine_skips_nothing_that_matters(upstream: Upstream) -> None:
     assert sorted(few) == [0, 3, 17]
     for target, values in few.items():
         close(read.tracks(values).numpy(), seen[target], 1e-3, 1e-5)
+
+
+@pytest.mark.slow
+@given(
+    frames=st.integers(2, 19),
+    size=st.tuples(st.integers(64, 110), st.integers(64, 110)),
+    rate=st.integers(1, 9),
+    data=st.data(),
+)
+@settings(max_examples=8)
+def test_the_engine_gives_what_track_gives(
+    upstream: Upstream, frames: int, size: tuple[int, int], rate: int, data: st.DataObject
+) -> None:
+    """Any length, size and stride, any query frame, kept volumes and volumes made in pieces."""
+    query = data.draw(st.integers(0, frames - 1), label="query")
+    memory = data.draw(st.sampled_from([1e12, 1e6]), label="memory")
+    network, clip = upstream.network("tiny"), upstream.video(frames, *size)
+    points, read = readout(*size, rate)
+    x, y = points.astype(int).T
+    flow, visconf = network.track(clip, query, iters=2)
+    engine = engine_of(network, clip, iters=2, memory=memory)
+    seen = set()
+    for _, target, values in engine.tracks([query], [read.pixels], [range(frames)]):
+        seen.add(target)
+        tracks = read.tracks(values).numpy()
+        close(tracks[:, :2], points + flow[target].numpy()[:, y, x].T, 1e-2, 1e-4)
+        close(1 - tracks[:, 2], visconf[target, 0].numpy()[y, x], 1e-3, 1e-5)
+        close(tracks[:, 3], visconf[target, 1].numpy()[y, x], 1e-3, 1e-5)
+    assert seen == set(range(frames)) - {query}
 
 
 @given(st.integers(1, 200))
@@ -253,7 +300,7 @@ def test_reading_at_another_size_keeps_pixel_centres() -> None:
 
 @torch.inference_mode()
 def test_an_iteration_is_the_published_one() -> None:
-    network = made_up("tiny")
+    network = alltracker("tiny")
     maps = network.encode(video(SLOTS, 128, 128))
     state, context = network.start(maps[:1], SLOTS)
     correlation = Correlation(maps[:1], [level[None] for level in pyramid(maps)], 1 << 62)

@@ -1,23 +1,24 @@
 """UniDepth V2 against the numbers of the published network, and where those end."""
 
-import importlib.util
+import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
+from benchmarks.random_weights import unidepth_tensors
 from dynprep.errors import UserError
 from dynprep.models import UniDepthV2
 from dynprep.models.unidepth.config import VARIANTS, configured
 from dynprep.models.unidepth.framing import Framing
 from dynprep.models.unidepth.network import UNUSED
 from dynprep.weights.tensors import fit
-from tests.networks import unidepth_tensors
+from tests.fixtures.unidepth import make_input, weights
 
+FIXTURES = Path(make_input.__file__).parent
 SLOW = {"480x854_rl9", "518x518", "640x360", "640x240", "200x700", "480x854"}
 CASES = (
     "200x700", "200x700_K", "210x370", "270x480", "480x854", "480x854_K", "480x854_rl0", "480x854_rl9",
@@ -25,52 +26,46 @@ CASES = (
 )  # fmt: skip
 
 
-def module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
 class Upstream:
     """The made-up weights and inputs that upstream's network was run with."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.inputs = module(folder / "make_input.py")
-        self.rule = module(folder / "weights.py")
+    def __init__(self) -> None:
         self.networks: dict[str, UniDepthV2] = {}
 
     def network(self, variant: str) -> UniDepthV2:
         if variant not in self.networks:
-            shapes = json.loads((self.folder / f"state_dict_{variant}.json").read_text())
+            shapes = json.loads((FIXTURES / f"state_dict_{variant}.json").read_text())
             network = UniDepthV2(variant).eval()
             network.load_published(
-                {k: torch.from_numpy(self.rule.value(k, s, 0)) for k, s in shapes.items()}
+                {k: torch.from_numpy(weights.value(k, s, 0)) for k, s in shapes.items()}
             )
             self.networks = {variant: network}
         return self.networks[variant]
 
     def image(self, height: int, width: int) -> torch.Tensor:
-        return torch.from_numpy(self.inputs.make_image(height, width, 0)).permute(2, 0, 1)[None]
+        return torch.from_numpy(make_input.make_image(height, width, 0)).permute(2, 0, 1)[None]
 
     def case(self, name: str) -> tuple[np.lib.npyio.NpzFile, torch.Tensor, torch.Tensor | None]:
         size = name.split("_", maxsplit=1)[0]
         height, width = map(int, size.split("x"))
         camera = None
         if "_K" in name:
-            make = self.inputs.make_K_clip if "Kclip" in name else self.inputs.make_K
+            make = make_input.make_K_clip if "Kclip" in name else make_input.make_K
             camera = torch.from_numpy(make(height, width))[None]
-        return np.load(self.folder / f"{name}.npz"), self.image(height, width), camera
+        return np.load(FIXTURES / f"{name}.npz"), self.image(height, width), camera
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Upstream:
-    folder = Path(__file__).resolve().parents[3] / "shared" / "fixtures" / "unidepth"
-    if not folder.is_dir():
-        pytest.skip("the upstream numbers are not beside this checkout")
-    return Upstream(folder)
+    return Upstream()
+
+
+@pytest.fixture(scope="module")
+def small(upstream: Upstream) -> UniDepthV2:
+    """The smallest network with the fixtures' weights, set to look at fewer pixels."""
+    network = UniDepthV2(replace(VARIANTS["vits14"], pixels=(20_000, 40_000))).eval()
+    network.load_state_dict(upstream.network("vits14").state_dict())
+    return network
 
 
 def off(mine: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
@@ -78,6 +73,14 @@ def off(mine: np.ndarray, theirs: np.ndarray) -> tuple[float, float]:
     return float(relative.max()), float(np.median(relative))
 
 
+@pytest.mark.parity
+def test_images_are_the_ones_of_the_cases(upstream: Upstream) -> None:
+    for name, case in json.loads((FIXTURES / "manifest.json").read_text()).items():
+        image = make_input.make_image(case["h"], case["w"], case["seed"])
+        assert hashlib.sha256(image.tobytes()).hexdigest() == case["image_sha256"], name
+
+
+@pytest.mark.parity
 @pytest.mark.parametrize(
     "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES]
 )
@@ -98,10 +101,11 @@ def test_numbers_are_upstreams(upstream: Upstream, name: str) -> None:
         assert torch.equal(found["intrinsics"], camera) and torch.equal(camera, kept)
 
 
+@pytest.mark.parity
 @pytest.mark.parametrize("name", ["270x480", "200x700_K"])
 def test_float64_sees_every_epsilon(upstream: Upstream, name: str) -> None:
     _, image, camera = upstream.case(name)
-    wanted = np.load(upstream.folder / f"ref64_{name}.npz")
+    wanted = np.load(FIXTURES / f"ref64_{name}.npz")
     network = upstream.network("vits14").double()
     try:
         found = network.infer(image, camera)
@@ -111,29 +115,56 @@ def test_float64_sees_every_epsilon(upstream: Upstream, name: str) -> None:
         assert off(found[key].numpy().ravel()[wanted["idx"]], wanted[f"{key}_idx"])[0] < 3e-6
 
 
+@pytest.mark.parity
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["vitb14", "vitl14"])
 def test_larger_networks(upstream: Upstream, variant: str) -> None:
-    wanted = np.load(upstream.folder / f"{variant}_270x480_small.npz")
+    wanted = np.load(FIXTURES / f"{variant}_270x480_small.npz")
     found = upstream.network(variant).infer(upstream.image(270, 480))
     upstream.networks.clear()
     most, middle = off(found["depth"][0, 0, ::8, ::8].numpy(), wanted["depth_s8"])
     assert most < 2e-4 and middle < 1e-5
 
 
-def test_a_batch_gives_what_single_images_give(upstream: Upstream) -> None:
-    network = UniDepthV2(replace(VARIANTS["vits14"], pixels=(20_000, 40_000))).eval()
-    network.load_state_dict(upstream.network("vits14").state_dict())
+def test_a_batch_gives_what_single_images_give(upstream: Upstream, small: UniDepthV2) -> None:
     images = torch.cat([upstream.image(270, 480), upstream.image(270, 480).flip(-1)])
     cameras = torch.tensor([[[400.0, 0, 240], [0, 410, 130], [0, 0, 1]]] * 2)
     cameras[1, 0, 0] = 520
     for given in (None, cameras):
-        both = network.infer(images, given)
+        both = small.infer(images, given)
         for k in range(2):
-            one = network.infer(images[k : k + 1], None if given is None else given[k])
+            one = small.infer(images[k : k + 1], None if given is None else given[k])
             assert off(both["depth"][k].numpy(), one["depth"][0].numpy())[0] < 1e-4
             assert torch.allclose(both["intrinsics"][k], one["intrinsics"][0], rtol=1e-5)
-    assert torch.allclose(network.camera(images), network.infer(images)["intrinsics"], rtol=1e-6)
+    assert torch.allclose(small.camera(images), small.infer(images)["intrinsics"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(270, 480), (201, 333)])
+def test_the_predicted_camera_given_back_changes_nothing(
+    upstream: Upstream, small: UniDepthV2, size: tuple[int, int]
+) -> None:
+    image = upstream.image(*size)
+    predicted = small.infer(image)
+    known = small.infer(image, predicted["intrinsics"])
+    for key in ("depth", "confidence"):
+        most, middle = off(known[key].numpy(), predicted[key].numpy())
+        assert most < 1e-3 and middle < 1e-5, key
+    changed = predicted["intrinsics"].clone()
+    changed[:, 0, 0] *= 1.2
+    other = small.infer(image, changed)
+    assert off(other["depth"].numpy(), predicted["depth"].numpy())[1] > 1e-3
+
+
+@pytest.mark.parametrize("size", [(135, 241), (241, 135), (65, 301), (199, 199), (77, 64)])
+def test_odd_sizes(upstream: Upstream, small: UniDepthV2, size: tuple[int, int]) -> None:
+    found = small.infer(upstream.image(*size))
+    for key in ("depth", "confidence"):
+        values = found[key]
+        assert values.shape == (1, 1, *size) and bool(torch.isfinite(values).all())
+        assert float(values.min()) > 0 and bool((values.std((2, 3)) > 0).all())
+        assert bool((values[0, 0].std(0) > 0).all()) and bool((values[0, 0].std(1) > 0).all())
+    k = found["intrinsics"][0]
+    assert 0 < k[0, 2] < size[1] and 0 < k[1, 2] < size[0] and bool((k.diagonal() > 0).all())
 
 
 @pytest.mark.parametrize("size", [(854, 480), (64, 64), (300, 414), (64, 512), (2160, 3840)])

@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,24 +15,16 @@ import torch
 from PIL import Image
 
 from dynprep.errors import UserError
-from tests.conftest import SHARED, SMALL, RunHere, sliding, write_frames, write_video
+from tests.conftest import SMALL, RunHere, sliding, write_frames, write_video
+from tests.contract import faults
+from tests.read_wandb import parse
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
-def check(scene: Path, *options: str) -> None:
-    """The contract's own checker, where it is beside this checkout."""
-    if (program := SHARED / "checks" / "check_dataset.py").is_file():
-        done = subprocess.run(
-            [sys.executable, str(program), str(scene), "--pairs", "all", *options],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout
-
-
 def test_dataset_is_complete_linked_and_explained(run_here: RunHere, tmp_path: Path) -> None:
     scene = run_here(*SMALL) / "dataset" / "demo"
-    check(scene)
+    assert not faults(scene)
     linked = [p for p in scene.rglob("*") if p.is_file() and p.suffix in (".png", ".npy")]
     assert linked and all(p.stat().st_nlink >= 2 for p in linked)
     provenance = json.loads((scene / "dynprep.json").read_text())
@@ -108,7 +99,7 @@ def test_several_videos_are_several_scenes(run_here: RunHere, tmp_path: Path) ->
         write_video(tmp_path / "clips" / f"{name}.mp4", sliding(4 + k, 64, 96))
     out = run_here("data=video", f"data.path={tmp_path / 'clips'}", "flow.rate=16")
     for name, count in (("one", 4), ("two", 5)):
-        check(out / "dataset" / name)
+        assert not faults(out / "dataset" / name)
         assert len(list((out / "dataset" / name / "images").iterdir())) == count
 
 
@@ -135,7 +126,7 @@ def test_alignment_choices(run_here: RunHere) -> None:
     reports = {}
     for choice in ("median", "lstsq", "huber", "sequence", "lstsq alignment.per=smooth"):
         out = run_here(*SMALL, *f"alignment={choice}".split(), name=choice[:9].replace(" ", "_"))
-        check(out / "dataset" / "demo", "--need", "aligned")
+        assert not faults(out / "dataset" / "demo", ["aligned"])
         reports[choice] = json.loads((out / "dataset" / "demo" / "alignment.json").read_text())
     assert len({f["scale"] for f in reports["sequence"]["frames"].values()}) == 1
     rough = np.diff([f["scale"] for f in reports["lstsq"]["frames"].values()])
@@ -242,18 +233,10 @@ def test_wandb_run_of_a_failure_is_finished_as_failed(run_here: RunHere, tmp_pat
 
 
 def _read_wandb(folder: Path) -> dict:
-    """What the offline file holds, by the reader beside this checkout."""
-    reader = SHARED / "checks" / "read_wandb.py"
-    if not reader.is_file():
-        pytest.skip("the reader of W&B's files is not beside this checkout")
-    import importlib.util
-
-    spec = importlib.util.spec_from_file_location("read_wandb", reader)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    """Return what a run's offline file holds, once the run has ended."""
     (path,) = folder.glob("*.wandb")
     end = time.monotonic() + 30  # W&B's own process writes the last records
-    while (parsed := module.parse(str(path)))["exit"] is None and time.monotonic() < end:
+    while (parsed := parse(path))["exit"] is None and time.monotonic() < end:
         time.sleep(0.2)
     return parsed
 
@@ -298,7 +281,7 @@ def test_a_crash_while_laying_out_does_not_lock_the_folder(
     run_here(*SMALL)  # back to the old options
     run_here(*SMALL, "depth.sigma=20.0")
     assert not list(scene.rglob(".tmp-*"))
-    check(scene)
+    assert not faults(scene)
 
 
 def test_truncated_store_file_is_mended_in_the_same_dataset(
@@ -334,7 +317,7 @@ def test_frames_that_are_symlinks(run_here: RunHere, tmp_path: Path) -> None:
     for path in real.iterdir():
         (links / path.name).symlink_to(Path("../../real") / path.name)
     out = run_here("data=frames", f"data.path={links}", "flow.rate=16")
-    check(out / "dataset" / "links")
+    assert not faults(out / "dataset" / "links")
     assert not any(p.is_symlink() for p in out.rglob("*"))
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import random_weights
 from dynprep.errors import UserError
 from dynprep.weights import Weights
-from tests import networks
 
 FILES = ("config.json", "model.safetensors|pytorch_model.bin")
 
@@ -32,7 +32,7 @@ def test_the_hubs_cache_is_used_without_a_network(
     weights = Weights("someone/net", "main", FILES, None, "depth.checkpoint")
     with pytest.raises(UserError, match="HF_HUB_OFFLINE"):
         weights.fetch(print)
-    networks.depth_anything(cached(tmp_path, "someone/net", "c0ffee"))
+    random_weights.depth_anything(cached(tmp_path, "someone/net", "c0ffee"))
     weights.fetch(print)
     assert weights.identity() == "hub:someone/net@c0ffee"
     assert (weights.folder() / "config.json").is_file()
@@ -73,7 +73,7 @@ def test_options_of_a_swept_group_reach_every_job() -> None:
 def test_a_sweep_over_networks_with_a_local_copy(
     run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    weights = networks.dpt(tmp_path / "net")
+    weights = random_weights.dpt(tmp_path / "net")
     done = run_cli(
         "-m", "depth=dpt_large,dpt_hybrid", f"depth.checkpoint={weights}", "depth.parameters=null",
         "data.count=2", "data.height=96", "data.width=160", "stages=[depth]", "logger=none",
@@ -84,7 +84,7 @@ def test_a_sweep_over_networks_with_a_local_copy(
 
 
 def test_local_files_are_identified_by_content(tmp_path: Path) -> None:
-    folder = networks.dpt(tmp_path / "net")
+    folder = random_weights.dpt(tmp_path / "net")
     weights = Weights("x/y", "main", FILES, str(folder), "depth.checkpoint")
     before = weights.identity()
     file = folder / "model.safetensors"

@@ -1,0 +1,448 @@
+"""Made-up weights of the real architectures: small networks for tests, the published sizes for benchmarks.
+
+A maker writes a folder as the hub keeps it and returns it. Nothing is downloaded, and all numbers come
+from fixed seeds. The small networks' weights are drawn so that the output depends on the image; of the
+published sizes only the time is measured, so theirs are what their libraries start training with.
+"""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from dynprep.models import AllTracker, UniDepthV2
+
+Size = Literal["tiny", "published"]
+Network = TypeVar("Network", bound=nn.Module)
+
+_SEED = 7
+_HEAD_GAIN = 0.02  # of the last layers of AllTracker's heads: tracks then move by some pixels
+
+
+def seeded(network: Network, gain: float = 1.0) -> Network:
+    """Draw all parameters from a fixed seed, large enough that the output depends on the image."""
+    generator = torch.Generator().manual_seed(_SEED)
+    with torch.no_grad():
+        for name, value in network.named_parameters():
+            spread = 0.5 if value.ndim < 2 else gain / (value.numel() // value.shape[0]) ** 0.5
+            value.copy_(torch.randn(value.shape, generator=generator) * spread)
+            if name.endswith(("norm.weight", "norm1.weight", "norm2.weight")):
+                value.abs_().add_(0.5)
+    return network
+
+
+def _save(network: Any, folder: Path, size: Size) -> None:
+    """Write a network of transformers with its weights and configuration."""
+    if size == "tiny":
+        seeded(network)
+    network.save_pretrained(folder)
+
+
+def _preprocessor(folder: Path, processor: str, **values: Any) -> None:
+    """Write the preprocessor_config.json that a published repository holds."""
+    common = {
+        "do_normalize": True,
+        "do_pad": False,
+        "do_rescale": True,
+        "do_resize": True,
+        "image_mean": [0.485, 0.456, 0.406],
+        "image_processor_type": processor,
+        "image_std": [0.229, 0.224, 0.225],
+        "rescale_factor": 1 / 255,
+    }
+    (folder / "preprocessor_config.json").write_text(json.dumps({**common, **values}))
+
+
+def dpt_preprocessor(
+    folder: Path, side: int = 518, multiple: int = 14, keep_aspect: bool = True
+) -> None:
+    """Write the preprocessor_config.json of Depth Anything, DPT and MiDaS."""
+    _preprocessor(
+        folder,
+        "DPTImageProcessor",
+        ensure_multiple_of=multiple,
+        keep_aspect_ratio=keep_aspect,
+        resample=3,
+        size={"height": side, "width": side},
+    )
+
+
+# width, blocks, attention heads, channels of the neck, of the fusion and of the head, tapped blocks
+_DEPTH_ANYTHING: dict[str, tuple[int, int, int, list[int], int, int, list[int]]] = {
+    "tiny": (32, 4, 2, [8, 16, 16, 16], 16, 8, [1, 2, 3, 4]),
+    "small": (384, 12, 6, [48, 96, 192, 384], 64, 32, [3, 6, 9, 12]),
+    "base": (768, 12, 12, [96, 192, 384, 768], 128, 32, [3, 6, 9, 12]),
+    "large": (1024, 24, 16, [256, 512, 1024, 1024], 256, 32, [5, 12, 18, 24]),
+}
+
+
+def depth_anything_config(variant: str, metric: bool = False, hidden: int | None = None) -> Any:
+    """Return the configuration of the tiny or the published small, base or large network.
+
+    ``hidden`` gives another width.
+    """
+    from transformers import DepthAnythingConfig, Dinov2Config
+
+    width, blocks, heads, neck, fusion, head, taps = _DEPTH_ANYTHING[variant]
+    width = hidden or width
+    backbone = Dinov2Config(
+        hidden_size=width,
+        num_hidden_layers=blocks,
+        num_attention_heads=heads,
+        image_size=518,
+        patch_size=14,
+        out_indices=taps,
+        reshape_hidden_states=False,
+        apply_layernorm=True,
+    )
+    how = {"depth_estimation_type": "metric", "max_depth": 20} if metric else {}
+    return DepthAnythingConfig(
+        backbone_config=backbone,
+        reassemble_hidden_size=width,
+        patch_size=14,
+        neck_hidden_sizes=neck,
+        fusion_hidden_size=fusion,
+        head_hidden_size=head,
+        **how,
+    )
+
+
+def depth_anything(
+    folder: Path,
+    size: Size = "tiny",
+    variant: str = "small",
+    metric: bool = False,
+    hidden: int | None = None,
+) -> Path:
+    """Depth Anything with a DINOv2 encoder; ``variant`` is a published size: small, base or large."""
+    from transformers import DepthAnythingForDepthEstimation
+
+    config = depth_anything_config(variant if size == "published" else "tiny", metric, hidden)
+    _save(DepthAnythingForDepthEstimation(config), folder, size)
+    dpt_preprocessor(folder)
+    return folder
+
+
+_TINY_DPT = {
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "image_size": 64,
+    "patch_size": 16,
+    "fusion_hidden_size": 16,
+    "reassemble_factors": [4, 2, 1, 0.5],
+    "is_hybrid": False,
+}
+
+
+def dpt(folder: Path, size: Size = "tiny") -> Path:
+    """DPT; published: DPT Large, a ViT-L/16 at 384."""
+    tiny = size == "tiny"
+    return _dpt(
+        folder,
+        size,
+        64 if tiny else 384,
+        hidden_size=32 if tiny else 1024,
+        num_hidden_layers=4 if tiny else 24,
+        neck_hidden_sizes=[8, 16, 16, 16] if tiny else [256, 512, 1024, 1024],
+        backbone_out_indices=[0, 1, 2, 3] if tiny else [5, 11, 17, 23],
+        **(_TINY_DPT if tiny else {"num_attention_heads": 16, "intermediate_size": 4096}),
+    )
+
+
+def dpt_hybrid(folder: Path) -> Path:
+    """DPT Hybrid as published: ResNet-50 and ViT-B/16 at 384."""
+    neck = [256, 512, 768, 768]
+    return _dpt(folder, "published", 384, is_hybrid=True, hidden_size=768, neck_hidden_sizes=neck)
+
+
+def midas_beit_large(folder: Path) -> Path:
+    """MiDaS 3.1 as published: BEiT-L/16 at 512."""
+    from transformers import BeitConfig
+
+    backbone = BeitConfig(
+        image_size=512,
+        hidden_size=1024,
+        num_hidden_layers=24,
+        num_attention_heads=16,
+        intermediate_size=4096,
+        use_relative_position_bias=True,
+        reshape_hidden_states=False,
+        out_features=["stage6", "stage12", "stage18", "stage24"],
+    )
+    neck = [256, 512, 1024, 1024]
+    return _dpt(folder, "published", 512, backbone_config=backbone, neck_hidden_sizes=neck)
+
+
+def _dpt(folder: Path, size: Size, side: int, **config: Any) -> Path:
+    from transformers import DPTConfig, DPTForDepthEstimation
+
+    _save(DPTForDepthEstimation(DPTConfig(**config)), folder, size)
+    dpt_preprocessor(folder, side, multiple=16, keep_aspect=False)
+    return folder
+
+
+def _tiny_zoedepth() -> dict[str, Any]:
+    from transformers import BeitConfig
+
+    return {
+        "backbone_config": BeitConfig(
+            image_size=64,
+            hidden_size=32,
+            num_hidden_layers=4,
+            num_attention_heads=2,
+            intermediate_size=32,
+            patch_size=16,
+            out_features=["stage1", "stage2", "stage3", "stage4"],
+            reshape_hidden_states=False,
+            use_relative_position_bias=True,
+        ),
+        "neck_hidden_sizes": [8, 16, 16, 16],
+        "fusion_hidden_size": 16,
+        "bottleneck_features": 16,
+        "reassemble_factors": [4, 2, 1, 0.5],
+        "num_relative_features": 16,
+        "bin_embedding_dim": 8,
+        "num_attractors": [4, 2, 1, 1],
+        "bin_configurations": [{"n_bins": 8, "min_depth": 0.001, "max_depth": 10.0, "name": "nyu"}],
+    }
+
+
+def zoedepth(folder: Path, size: Size = "tiny") -> Path:
+    """ZoeDepth; published: BEiT-L/16 at 384x512."""
+    from transformers import ZoeDepthConfig, ZoeDepthForDepthEstimation
+
+    config = ZoeDepthConfig(**(_tiny_zoedepth() if size == "tiny" else {}))
+    _save(ZoeDepthForDepthEstimation(config), folder, size)
+    height, width = (64, 96) if size == "tiny" else (384, 512)
+    _preprocessor(
+        folder,
+        "ZoeDepthImageProcessor",
+        do_pad=True,
+        ensure_multiple_of=32,
+        image_mean=[0.5] * 3,
+        image_std=[0.5] * 3,
+        keep_aspect_ratio=True,
+        resample=2,
+        size={"height": height, "width": width},
+    )
+    return folder
+
+
+_TINY_DEPTH_PRO = {
+    "patch_size": 32,
+    "scaled_images_ratios": [0.25, 0.5, 1.0],
+    "scaled_images_overlap_ratios": [0.0, 0.5, 0.25],
+    "scaled_images_feature_dims": [16, 16, 16],
+    "intermediate_hook_ids": [1, 0],
+    "intermediate_feature_dims": [16, 16],
+    "fusion_hidden_size": 16,
+    "merge_padding_value": 1,
+}
+
+
+def depth_pro(folder: Path, size: Size = "tiny") -> Path:
+    """Depth Pro; published: three ViT-L/16."""
+    from transformers import DepthProConfig, DepthProForDepthEstimation
+
+    tiny = size == "tiny"
+    encoder: dict[str, Any] = {
+        "model_type": "dinov2",
+        "hidden_size": 16 if tiny else 1024,
+        "num_hidden_layers": 2 if tiny else 24,
+        "num_attention_heads": 2 if tiny else 16,
+        "image_size": 32 if tiny else 384,
+        "patch_size": 8 if tiny else 16,
+        "use_mask_token": False,
+        **({"intermediate_size": 32} if tiny else {}),
+    }
+    config = DepthProConfig(
+        use_fov_model=True,
+        image_model_config=dict(encoder),
+        patch_model_config=dict(encoder),
+        fov_model_config=dict(encoder),
+        **(_TINY_DEPTH_PRO if tiny else {}),
+    )
+    _save(DepthProForDepthEstimation(config), folder, size)
+    return folder
+
+
+def _tokenizer(folder: Path) -> Any:
+    """Return CLIP's tokenizer with a vocabulary of single letters, written to ``folder``."""
+    from transformers import CLIPTokenizer
+
+    folder.mkdir(parents=True)
+    letters = [chr(c) + end for end in ("", "</w>") for c in range(ord("a"), ord("z") + 1)]
+    words = [*letters, "!", "<|startoftext|>", "<|endoftext|>"]
+    (folder / "vocab.json").write_text(json.dumps({word: k for k, word in enumerate(words)}))
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    files = (str(folder / "vocab.json"), str(folder / "merges.txt"))
+    return CLIPTokenizer(*files, model_max_length=77)
+
+
+# of the denoising network, of the encoder of images, and of the encoder of the empty prompt
+_MARIGOLD: dict[Size, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "tiny": (
+        {
+            "block_out_channels": (32, 64),
+            "layers_per_block": 1,
+            "sample_size": 8,
+            "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+            "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+            "cross_attention_dim": 32,
+            "norm_num_groups": 16,
+        },
+        {"block_out_channels": [16, 16, 16, 16], "norm_num_groups": 8},
+        {
+            "hidden_size": 32,
+            "intermediate_size": 37,
+            "num_attention_heads": 4,
+            "num_hidden_layers": 2,
+        },
+    ),
+    "published": (
+        {
+            "cross_attention_dim": 1024,
+            "attention_head_dim": (5, 10, 20, 20),
+            "use_linear_projection": True,
+        },
+        {"block_out_channels": [128, 256, 512, 512], "layers_per_block": 2},
+        {
+            "hidden_size": 1024,
+            "intermediate_size": 4096,
+            "num_hidden_layers": 23,
+            "num_attention_heads": 16,
+        },
+    ),
+}
+
+
+def marigold(folder: Path, size: Size = "tiny", lcm: bool = False) -> Path:
+    """Marigold; published: Stable Diffusion 2's networks with eight input channels."""
+    from diffusers import (
+        AutoencoderKL,
+        DDIMScheduler,
+        LCMScheduler,
+        MarigoldDepthPipeline,
+        UNet2DConditionModel,
+    )
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(_SEED)
+    of_unet, of_vae, of_text = _MARIGOLD[size]
+    unet = UNet2DConditionModel(in_channels=8, out_channels=4, **of_unet)
+    vae = AutoencoderKL(
+        latent_channels=4,
+        down_block_types=["DownEncoderBlock2D"] * 4,
+        up_block_types=["UpDecoderBlock2D"] * 4,
+        **of_vae,
+    )
+    text = CLIPTextConfig(
+        vocab_size=55,
+        max_position_embeddings=77,
+        bos_token_id=53,
+        eos_token_id=54,
+        pad_token_id=54,
+        **of_text,
+    )
+    scheduler = LCMScheduler if lcm else DDIMScheduler
+    steps = {"default_denoising_steps": 2, "default_processing_resolution": 64}
+    MarigoldDepthPipeline(
+        unet=unet,
+        vae=vae,
+        scheduler=scheduler(
+            prediction_type="v_prediction", beta_schedule="scaled_linear", clip_sample=False
+        ),
+        text_encoder=CLIPTextModel(text),
+        tokenizer=_tokenizer(folder / "words"),
+        prediction_type="depth",
+        scale_invariant=True,
+        shift_invariant=True,
+        **(steps if size == "tiny" else {}),
+    ).save_pretrained(folder)
+    return folder
+
+
+def unidepth_tensors(variant: str = "vits14") -> dict[str, Tensor]:
+    """Return every tensor of a published checkpoint, also those that reach no output."""
+    network = seeded(UniDepthV2(variant), gain=0.5)
+    channels, inner = network.config.encoder_channels, network.config.channels
+    unused = {
+        "pixel_encoder.register_tokens": torch.zeros(1, 1, channels),
+        "pixel_encoder.mask_token": torch.zeros(1, channels),
+        "pixel_decoder.level_embeds": torch.zeros(1, 1, 4, inner),
+    }
+    return {**{k: v.detach().clone() for k, v in network.state_dict().items()}, **unused}
+
+
+def unidepth(folder: Path, size: Size = "tiny", variant: str = "vits14") -> Path:
+    """UniDepth V2 of a published variant; tiny: set to look at small images, a tenth of the pixels."""
+    from safetensors.torch import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    if size == "published":
+        save_file(UniDepthV2(variant).state_dict(), folder / "model.safetensors")
+        return folder
+    save_file(unidepth_tensors(variant), folder / "model.safetensors")
+    encoder = {"name": f"dinov2_{variant}", "output_idx": [3, 6, 9, 12], "use_norm": True}
+    model = {"name": "UniDepthV2", "num_heads": 8, "pixel_encoder": encoder}
+    small = {"pixels_min": 20_000, "pixels_max": 60_000, "ratio_bounds": [0.5, 2.5]}
+    config = {"model": model, "data": {"shape_constraints": small}}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def alltracker(variant: Literal["full", "tiny"]) -> AllTracker:
+    """Return AllTracker in one of its two published sizes; its tracks move by some pixels."""
+    torch.manual_seed(0)
+    network = AllTracker(variant).eval()
+    with torch.no_grad():
+        for head in (network.flow_head, network.visconf_head):
+            for value in head[2].parameters():
+                value.mul_(_HEAD_GAIN)
+    return network
+
+
+_VARIANTS = ("small", "base", "large")
+
+# the published network of each group and choice of the configuration
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    **{
+        f"depth/depth_anything_{version}_{v}": partial(depth_anything, size="published", variant=v)
+        for version in ("v2", "v1")
+        for v in _VARIANTS
+    },
+    "depth/dpt_large": partial(dpt, size="published"),
+    "depth/dpt_hybrid": dpt_hybrid,
+    "depth/midas_beit_large": midas_beit_large,
+    **{
+        f"metric_depth/depth_anything_v2_{where}_{v}": partial(
+            depth_anything, size="published", variant=v, metric=True
+        )
+        for where in ("indoor", "outdoor")
+        for v in _VARIANTS
+    },
+    **{
+        f"metric_depth/zoedepth{where}": partial(zoedepth, size="published")
+        for where in ("", "_indoor", "_outdoor")
+    },
+    **{
+        f"{group}/{choice}": partial(marigold, size="published", lcm=choice == "marigold_lcm")
+        for group in ("prior", "depth")
+        for choice in ("marigold", "marigold_v1_0", "marigold_lcm")
+    },
+    **{
+        f"metric_depth/unidepth_v2_{v}": partial(unidepth, size="published", variant=v)
+        for v in ("vits14", "vitb14", "vitl14")
+    },
+    "metric_depth/depth_pro": partial(depth_pro, size="published"),
+}
+
+
+def make(backend: str, folder: Path) -> Path:
+    """Write weights of the published network of ``backend``, such as depth/dpt_large, to ``folder``."""
+    torch.manual_seed(_SEED)
+    return MAKERS[backend](folder)
