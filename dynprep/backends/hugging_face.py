@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from dynprep.backends.network import Network, alike
 from dynprep.errors import UserError
-from dynprep.models.running import to_host
+from dynprep.models.inference import to_host
 from dynprep.stages.images import Resolution
 from dynprep.stages.inputs import Inputs
 from dynprep.weights.tensors import damaged, mismatch, refused
@@ -68,7 +68,7 @@ class DptStyle(HuggingFaceNetwork):
     resolution: Resolution
     follow_resolution: bool
 
-    exact = ("head",)
+    keep_float32 = ("head",)
 
     def inspect(self) -> None:
         super().inspect()
@@ -96,7 +96,7 @@ class DptStyle(HuggingFaceNetwork):
         ``post_process_depth_estimation`` does; clamp: to the range before, against overshoot."""
         found: list[Callable[[], Array] | None] = [None] * len(samples)
         for places in alike(samples, lambda s: (s.pixels.shape, s.size)):
-            batch = self.tensor([samples[k].pixels for k in places]).to(self.running.dtype())
+            batch = self.tensor([samples[k].pixels for k in places]).to(self.running.weights_dtype())
             with self.running.inference(self.device):
                 output = self.network(pixel_values=batch).predicted_depth.float()
             full = bicubic(output[:, None], samples[places[0]].size)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dynprep.backends.network import Network
 from dynprep.errors import UserError
-from dynprep.models.running import Running, to_host
+from dynprep.models.inference import InferenceOptions, to_host
 from dynprep.stages.images import Resolution
 from dynprep.stages.inputs import Inputs
 from dynprep.weights.tensors import damaged, mismatch
@@ -119,12 +119,12 @@ class Marigold(Network):
 
         self.device = torch.device(device)
         self.network = pipe = self.open_network()
-        exact = Running("32-true", self.running.channels_last, False)
+        exact = InferenceOptions("32-true", self.running.channels_last, False)
         # what becomes depth stays in float32: half precision has 256 steps between 0.5 and 1
         for part in (pipe.vae, pipe.text_encoder):
             exact.prepare(part, self.device)
         self.running.prepare(pipe.unet, self.device)
-        self.running.compiled(pipe.unet)
+        self.running.compile_modules(pipe.unet)
         pipe.unet.forward = self._from_exact(pipe.unet.forward)
         kind = type(pipe)
         # its own is that of whichever part comes first
@@ -134,7 +134,7 @@ class Marigold(Network):
         """The network's ``forward`` for float32 tensors, in the number format asked for."""
 
         def run(sample: Any, step: Any, encoder_hidden_states: Any, **named: Any) -> Any:
-            kind = self.running.dtype()
+            kind = self.running.weights_dtype()
             with self.running.inference(self.device):
                 found = forward(
                     sample.to(kind),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynprep.errors import UserError
-from dynprep.models.running import Running
+from dynprep.models.inference import InferenceOptions
 from dynprep.stages.base import NEUTRAL, Terms
 from dynprep.weights import Weights
 from dynprep.weights.location import SUFFIXES
@@ -38,11 +38,11 @@ class Network:
     licence: str = field(metadata=NEUTRAL)
     commercial: bool = field(metadata=NEUTRAL)
     parameters: float | None = field(metadata=NEUTRAL)
-    running: Running
+    running: InferenceOptions
 
     uses_device = True
     node: ClassVar[str]  # of the configuration, for messages
-    exact: ClassVar[tuple[str, ...]] = ()  # inner modules that stay in float32
+    keep_float32: ClassVar[tuple[str, ...]] = ()  # inner modules that stay in float32
 
     def published(self) -> Weights:
         """Where the weights are."""
@@ -85,13 +85,13 @@ class Network:
 
         self.device: torch.device = torch.device(device)
         self.network = self.open_network()
-        self.running.prepare(self.network, self.device, self.exact)
-        self.running.compiled(*self.heavy())
+        self.running.prepare(self.network, self.device, self.keep_float32)
+        self.running.compile_modules(*self.modules_to_compile())
 
     def release(self) -> None:
         del self.network
 
-    def heavy(self) -> Sequence[Any]:
+    def modules_to_compile(self) -> Sequence[Any]:
         """The modules that are worth compiling."""
         return [self.network]
 

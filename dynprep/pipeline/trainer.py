@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from dynprep.cores import cores
 from dynprep.errors import UserError
-from dynprep.models.running import Precision, Running
+from dynprep.models.inference import InferenceOptions, Precision
 
 Accelerator = Literal["auto", "cpu", "gpu", "mps"]
 
@@ -50,9 +50,9 @@ class TrainerOptions:
                 "ddp_spawn"
             )
 
-    def running(self) -> Running:
+    def running(self) -> InferenceOptions:
         """How networks are run."""
-        return Running(self.precision, self.channels_last, self.compile)
+        return InferenceOptions(self.precision, self.channels_last, self.compile)
 
     def helpers(self, devices: int) -> tuple[int, int]:
         """Reader processes and writer threads of each of ``devices``."""

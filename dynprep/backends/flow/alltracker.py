@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dynprep.backends.network import Network
-from dynprep.models.running import Precision, free_memory
+from dynprep.models.inference import Precision, free_memory
 from dynprep.stages.base import NEUTRAL
 from dynprep.stages.flow import Array, Flow, Tracks, identity
 from dynprep.stages.inputs import Inputs
@@ -40,7 +40,7 @@ class AllTrackerFlow(Network, Flow[Sample]):
     together: int = field(metadata=NEUTRAL)
 
     node = "flow"
-    exact = ("flow_head.2", "visconf_head.2")
+    keep_float32 = ("flow_head.2", "visconf_head.2")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,7 +59,7 @@ class AllTrackerFlow(Network, Flow[Sample]):
         fit(network, read_tensors(file), (), f"{self.node}.checkpoint={file}")
         return network
 
-    def heavy(self) -> Sequence[Any]:
+    def modules_to_compile(self) -> Sequence[Any]:
         encoder = self.network.cnn if self.variant == "full" else self.network.fnet
         block = self.network.update_block
         heads = (self.network.flow_head, self.network.visconf_head)

@@ -12,7 +12,7 @@ from dynprep.backends.camera import SeesCamera, known_camera
 from dynprep.backends.hugging_face import Array, HuggingFaceNetwork, Sample
 from dynprep.backends.network import alike
 from dynprep.errors import UserError
-from dynprep.models.running import to_host
+from dynprep.models.inference import to_host
 from dynprep.stages.base import Later
 from dynprep.stages.camera_estimate import CameraEstimate
 from dynprep.stages.inputs import Inputs
@@ -29,7 +29,7 @@ _NEAREST, _FARTHEST = 1e-4, 1e4  # metres, as published
 class _DepthProNetwork(HuggingFaceNetwork):
     node = "metric_depth"
     architectures = ("depth_pro",)
-    exact = ("head", "fov_model.head")
+    keep_float32 = ("head", "fov_model.head")
 
     def open_network(self) -> Any:
         network = super().open_network()
@@ -45,7 +45,7 @@ class _DepthProNetwork(HuggingFaceNetwork):
         of frames of one size."""
         pixels = network_input(self.tensor([s.pixels for s in samples]), self._side())
         with self.running.inference(self.device):
-            found = self.network(pixel_values=pixels.to(self.running.dtype()))
+            found = self.network(pixel_values=pixels.to(self.running.weights_dtype()))
         return found.predicted_depth.float(), found.field_of_view.float()
 
     def _side(self) -> int:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from dynprep.backends.camera import CENTRE, SeesCamera, known_camera
 from dynprep.backends.network import Network, alike
-from dynprep.models.running import to_host
+from dynprep.models.inference import to_host
 from dynprep.stages.base import Later
 from dynprep.stages.camera_estimate import CameraEstimate
 from dynprep.stages.inputs import Inputs
@@ -41,7 +41,7 @@ class _UniDepthNetwork(Network):
     correct_intrinsics: bool
 
     node = "metric_depth"
-    exact = (
+    keep_float32 = (
         "pixel_decoder.camera_layer",
         "pixel_decoder.depth_layer.to_depth_hr",
         "pixel_decoder.depth_layer.to_confidence_hr",
@@ -68,7 +68,7 @@ class _UniDepthNetwork(Network):
         fit(network, read_tensors(file), UNUSED, f"{self.node}.checkpoint={file}")
         return network
 
-    def heavy(self) -> Sequence[Any]:
+    def modules_to_compile(self) -> Sequence[Any]:
         return [self.network.pixel_encoder, self.network.pixel_decoder.depth_layer]
 
 

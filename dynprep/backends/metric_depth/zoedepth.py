@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from dynprep.backends.hugging_face import Array, HuggingFaceNetwork, Sample, bicubic, processor
-from dynprep.models.running import to_host
+from dynprep.models.inference import to_host
 from dynprep.stages.base import Later
 from dynprep.stages.inputs import Inputs
 from dynprep.stages.maps import MetricMap
@@ -25,7 +25,7 @@ class ZoeDepth(HuggingFaceNetwork, MetricDepth[Sample]):
 
     node = "metric_depth"
     one_by_one = True
-    exact = ("metric_head",)
+    keep_float32 = ("metric_head",)
     architectures = ("zoedepth",)
 
     def inspect(self) -> None:
@@ -45,7 +45,7 @@ class ZoeDepth(HuggingFaceNetwork, MetricDepth[Sample]):
 
     def _depth(self, sample: Sample) -> Callable[[], Array]:
         """One frame at a time: the network chooses indoors or outdoors by a vote of its batch."""
-        pixels = self.tensor([sample.pixels]).to(self.running.dtype())
+        pixels = self.tensor([sample.pixels]).to(self.running.weights_dtype())
         with self.running.inference(self.device):
             found = self.network(pixel_values=pixels).predicted_depth.float()
         return to_host(unpadded(found, sample.size))
