@@ -151,7 +151,7 @@ def plain(
                 flow = upsample(state.flows, logits)
                 visconf = upsample(state.visconfs, logits).sigmoid()
             before = state
-            for slot, frame in window.kept:
+            for slot, frame in window.results:
                 if frame:
                     yield order[frame], framing.crop(torch.cat([flow[slot], visconf[slot]]))
 

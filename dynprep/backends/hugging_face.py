@@ -96,7 +96,9 @@ class DptStyle(HuggingFaceNetwork):
         ``post_process_depth_estimation`` does; clamp: to the range before, against overshoot."""
         found: list[Callable[[], Array] | None] = [None] * len(samples)
         for places in alike(samples, lambda s: (s.pixels.shape, s.size)):
-            batch = self.tensor([samples[k].pixels for k in places]).to(self.running.weights_dtype())
+            batch = self.tensor([samples[k].pixels for k in places]).to(
+                self.running.weights_dtype()
+            )
             with self.running.inference(self.device):
                 output = self.network(pixel_values=batch).predicted_depth.float()
             full = bicubic(output[:, None], samples[places[0]].size)

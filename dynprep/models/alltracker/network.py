@@ -182,7 +182,7 @@ class AllTracker(nn.Module):
             yield from self._upsampled(state, window)
 
     def _upsampled(self, state: State, window: Window) -> Iterator[tuple[int, Tensor, Tensor]]:
-        for slot, frame in window.kept:
+        for slot, frame in window.results:
             logits = all_logits(self.upsample_weight, state.feat[slot, None]).to(state.flows.dtype)
             flow = upsample(state.flows[slot, None], logits)[0]
             visconf = upsample(state.visconfs[slot, None], logits)[0].sigmoid()
