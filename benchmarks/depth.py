@@ -23,7 +23,7 @@ from PIL import Image
 
 from benchmarks.random_weights import MAKERS, make
 from dynprep.config.typed import build
-from dynprep.models.running import Running
+from dynprep.models.inference import InferenceOptions
 from dynprep.pipeline.execute import run_stage, settle_frames
 from dynprep.pipeline.plan import Plan, make_plan
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
@@ -69,7 +69,7 @@ def _yaml(choice: str) -> dict[str, Any]:
 
 
 def _stage(
-    backend: str, checkpoint: Path, running: Running, resolution: Resolution
+    backend: str, checkpoint: Path, running: InferenceOptions, resolution: Resolution
 ) -> Stage[Any, Any]:
     """The backend as its YAML describes it."""
     node = _yaml(backend)
@@ -184,7 +184,7 @@ def _measure(backend: str, arguments: argparse.Namespace, root: Path) -> None:
     at_once = arguments.batch or (options.gpu_batch if device.type != "cpu" else 1)
     one_thread_an_image()
 
-    plain = _stage(backend, weights, Running("32-true", False, False), resolution)
+    plain = _stage(backend, weights, InferenceOptions("32-true", False, False), resolution)
     plan = _plan(plain, root / "frames", Store(root / "plain"), resolution)
     for name in [n for n in plan.stages if n != plain.name]:
         run_stage(plan, name, options, None, _silent, print)

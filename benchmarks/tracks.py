@@ -32,7 +32,7 @@ from dynprep.models.alltracker.network import Framing, State, carried, own_cells
 from dynprep.models.alltracker.readout import Readout
 from dynprep.models.alltracker.schedule import STEP, windows
 from dynprep.models.alltracker.upsampling import all_logits, upsample
-from dynprep.models.running import Running, free_memory
+from dynprep.models.inference import InferenceOptions, free_memory
 
 _RATE = 4  # pixels between query points
 _MEGA, _GIGA, _TERA = 1e6, 1e9, 1e12
@@ -140,7 +140,7 @@ def plain(
                 flow = upsample(state.flows, logits)
                 visconf = upsample(state.visconfs, logits).sigmoid()
             before = state
-            for slot, frame in window.kept:
+            for slot, frame in window.results:
                 if frame:
                     yield order[frame], framing.crop(torch.cat([flow[slot], visconf[slot]]))
 
@@ -156,7 +156,7 @@ def _grid(height: int, width: int) -> np.ndarray:
 
 
 def _engine(
-    network: AllTracker, running: Running, clip: Tensor, arguments: argparse.Namespace
+    network: AllTracker, running: InferenceOptions, clip: Tensor, arguments: argparse.Namespace
 ) -> dict[tuple[int, int], Tensor]:
     """Tracks (N, 4) of every ordered pair of different frames, on the host."""
     count, _, height, width = clip.shape
@@ -234,13 +234,13 @@ def main() -> None:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     clip = video(arguments.frames, height, width).to(device)
     slow = alltracker(arguments.variant).to(device)
-    Running("32-true", False, False).prepare(slow, device)
+    InferenceOptions("32-true", False, False).prepare(slow, device)
     fast = alltracker(arguments.variant)
-    running = Running(arguments.precision, False, arguments.compile)
+    running = InferenceOptions(arguments.precision, False, arguments.compile)
     running.prepare(fast, device)
     block = fast.update_block
     heads = (fast.flow_head, fast.visconf_head)
-    running.compiled(block.motion_encoder, *block.refine, *heads)
+    running.compile_modules(block.motion_encoder, *block.refine, *heads)
     print(
         f"{arguments.variant}, {arguments.frames} frames of {height}x{width}, {device.type}, torch "
         f"{torch.__version__}, {torch.get_num_threads()} threads"

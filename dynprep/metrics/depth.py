@@ -1,6 +1,8 @@
 """Errors of depth against the truth, under the protocols of the field.
 
 A metric's full name carries space, scope and fit: ``absrel/disparity/video/lsq``.
+
+Shapes: N valid pixels of an image, each image its own number.
 """
 
 import math
@@ -12,7 +14,9 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from dynprep.arrays import check_shapes
 from dynprep.metrics.image_mean import ImageMean
+from dynprep.metrics.names import DEPTH, higher_is_better_of, names_of
 
 # predicted map's values, and the true depth in metres, of a frame's valid pixels: float64 (N,) each
 Pairs = Callable[[], Iterable[tuple[Tensor, Tensor]]]
@@ -23,19 +27,30 @@ _BINS, _LOW, _HIGH = 1 << 18, math.log(1e-6), math.log(1e6)  # of log depth
 
 
 class DepthErrors(ImageMean):
-    """AbsRel mean |d − d*| / d*; RMSE in metres; RMSE of log d; SILog sqrt(mean e² − (mean e)²),
-    e = log d − log d* (Eigen et al. 2014); δk share with max(d/d*, d*/d) < 1.25^k."""
+    """The usual errors of predicted depth d against true depth d*, averaged over images.
 
-    higher_is_better = None
-    names = ("absrel", "rmse", "rmse_log", "silog", "delta1", "delta2", "delta3")
+    AbsRel: mean of |d - d*| / d*. RMSE: root of the mean of (d - d*)², in metres. With e = log d - log d*,
+    RMSE log: root of the mean of e²; SILog: sqrt(mean(e²) - mean(e)²), the root of the scale-invariant
+    error of Eigen et al. (2014), section "Scale-Invariant Error". δk: share of pixels with
+    max(d / d*, d* / d) < 1.25^k.
+    """
+
+    higher_is_better = higher_is_better_of(DEPTH)
+    names = names_of(DEPTH)
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
-        """Count one image: depths (N,) above 0 in metres of its valid pixels."""
+        """Count one image: depths (N,) in metres, above 0. An image without pixels does not count.
+
+        Raises ValueError for other shapes.
+        """
+        check_shapes(predicted=(predicted, "N"), true=(true, "N"))
         if not len(true):
             return
         d, t = predicted.double(), true.double()
         off, e = d - t, d.log() - t.log()
         ratio = torch.maximum(d / t, t / d)
+        # a common factor shifts e by a constant, which the variance does not see; rounding may bring the
+        # difference of two nearly equal numbers below 0
         variance = (e.square().mean() - e.mean().square()).clamp(min=0)
         deltas = [(ratio < _DELTA**k).double().mean() for k in (1, 2, 3)]
         self.add_image(
@@ -48,7 +63,10 @@ class DepthErrors(ImageMean):
 
 
 class AffineFit(Metric):
-    """Scale and shift that bring values to others by least squares, in one pass over all images."""
+    """Scale and shift that bring values to others by least squares, in one pass over all images.
+
+    The state is the five sums that the normal equations are made of, so that memory does not grow.
+    """
 
     is_differentiable, full_state_update, higher_is_better = False, False, None
 
@@ -58,15 +76,19 @@ class AffineFit(Metric):
         self.sums: Tensor
 
     def update(self, x: Tensor, y: Tensor) -> None:
-        """Values (N,) and what they shall become."""
+        """Count values x (N,) and what they shall become, y (N,), in any unit.
+
+        Raises ValueError for other shapes.
+        """
+        check_shapes(x=(x, "N"), y=(y, "N"))
         x, y = x.double(), y.double()
         n = torch.tensor(float(len(x)), dtype=torch.float64)
         self.sums += torch.stack([n, x.sum(), y.sum(), (x * x).sum(), (x * y).sum()])
 
     def compute(self) -> Tensor:
-        """(2,) scale, shift; a constant map gets scale 0; NaN without values."""
+        """Return scale and shift (2,); a constant x gets scale 0; NaN without values."""
         n, sx, sy, sxx, sxy = self.sums
-        spread = n * sxx - sx * sx
+        spread = n * sxx - sx * sx  # n² times the variance of x
         scale = (n * sxy - sx * sy) / spread if spread > 0 else spread.new_zeros(())
         return torch.stack([scale, (sy - scale * sx) / n])
 
@@ -74,7 +96,9 @@ class AffineFit(Metric):
 class MedianScale(Metric):
     """The factor between the medians of true and predicted depth over all images.
 
-    Medians are read from histograms of log depth, so that memory does not grow: to 1e-4 of the value.
+    The state is a histogram of log depth each, so that memory does not grow and the histograms of several
+    ranks add up. Bins are even in log depth from 1e-6 to 1e6 m, each 1e-4 wide, so that a median is right
+    to 0.01 % of its value; what lies outside counts in the first or last bin.
     """
 
     is_differentiable, full_state_update, higher_is_better = False, False, None
@@ -86,36 +110,41 @@ class MedianScale(Metric):
         self.counts: Tensor
 
     def update(self, predicted: Tensor, true: Tensor) -> None:
-        """Depths (N,) in metres of one image's valid pixels."""
+        """Count one image: depths (N,) in metres, above 0. Raises ValueError for other shapes."""
+        check_shapes(predicted=(predicted, "N"), true=(true, "N"))
         for row, values in enumerate((predicted, true)):
             place = (values.double().log() - _LOW) / (_HIGH - _LOW) * _BINS
             place = place.clamp(0, _BINS - 1).long()
             self.counts[row] += torch.bincount(place.cpu(), minlength=_BINS).to(self.counts.device)
 
     def compute(self) -> Tensor:
-        """The factor; NaN without values."""
+        """Return the factor, a scalar above 0; NaN without values."""
         predicted, true = (self._median_log(row) for row in self.counts.double())
         return (true - predicted).exp()
 
     @staticmethod
     def _median_log(counts: Tensor) -> Tensor:
-        upto = counts.cumsum(0)
-        half = upto[-1] / 2
+        """The median of log depth from a histogram, values taken as even within a bin."""
+        cumulative = counts.cumsum(0)
+        half = cumulative[-1] / 2
         if half == 0:
             return half * torch.nan
-        place = int(torch.searchsorted(upto, half))
-        before = upto[place - 1] if place else upto.new_zeros(())
-        inside = (half - before) / counts[place]
+        place = int(
+            torch.searchsorted(cumulative, half)
+        )  # the bin in which half of all are reached
+        before = cumulative[place - 1] if place else cumulative.new_zeros(())
+        inside = (half - before) / counts[place]  # how far into that bin, in 0..1
         return _LOW + (place + inside) * (_HIGH - _LOW) / _BINS
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How a prediction is brought to the truth before it is judged.
+    """How a prediction is brought to the truth before its errors are taken.
 
-    space: what the prediction's values are, and where it is fitted; scope: one fit an image, or one
-    for the video. Marigold fits lsq per image; Video Depth Anything and DepthCrafter lsq in
-    disparity per video; MonST3R the median per video; metric models are not fitted.
+    space: what the prediction's values are, and where it is fitted; scope: one fit an image, or one for
+    the video; fit: none, least squares of scale and shift, or the factor between medians. Marigold fits
+    lsq per image; Video Depth Anything and DepthCrafter lsq in disparity per video; MonST3R the median
+    per video; metric models are not fitted.
     """
 
     space: Literal["disparity", "depth"]
@@ -128,7 +157,12 @@ class Protocol:
         return "depth/none" if self.fit == "none" else f"{self.space}/{self.scope}/{self.fit}"
 
     def judge(self, pairs: Pairs) -> dict[str, float]:
-        """``DepthErrors`` by full name; ``pairs`` is gone through once, or twice to fit a video."""
+        """Return ``DepthErrors`` by full name; empty without images.
+
+        pairs: gives, each time that it is called, predicted values (N,) in ``space`` and true depth (N,)
+        in metres of every image; it is called twice for one fit of a video. Raises ValueError for other
+        shapes.
+        """
         errors = DepthErrors()
         shared = self._fitted(pairs()) if self.scope == "video" and self.fit != "none" else None
         for values, true in pairs():
@@ -141,7 +175,7 @@ class Protocol:
         return {f"{k}/{self.name}": float(v) for k, v in errors.compute().items()}
 
     def _fitted(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """(2,) scale and shift in ``space``."""
+        """Scale and shift (2,) in ``space``."""
         if self.fit == "lsq":
             line = AffineFit()
             for values, true in pairs:
@@ -151,10 +185,11 @@ class Protocol:
         for values, true in pairs:
             factor.update(self._depth(values, None), true)
         scale = factor.compute()
-        scale = scale if self.space == "depth" else 1 / scale
+        scale = scale if self.space == "depth" else 1 / scale  # disparity is the inverse of depth
         return torch.stack([scale, torch.zeros_like(scale)])
 
     def _depth(self, values: Tensor, fit: Tensor | None) -> Tensor:
+        """Depth (N,) in metres of values in ``space``, fitted where there is a fit."""
         if fit is not None:
             values = fit[0] * values + fit[1]
         values = values.clamp(min=_LEAST)

@@ -96,7 +96,7 @@ def names_of(metrics: Sequence[MetricName]) -> tuple[str, ...]:
     return tuple(metric.name for metric in metrics)
 
 
-def higher_is_better(metrics: Sequence[MetricName]) -> bool | None:
+def higher_is_better_of(metrics: Sequence[MetricName]) -> bool | None:
     """Return whether higher is better for all of these metrics, as torchmetrics asks; None if mixed."""
     directions = {metric.better for metric in metrics}
     return {frozenset({1}): True, frozenset({-1}): False}.get(frozenset(directions))

@@ -1,6 +1,8 @@
-"""Metrics of tracks: TAP-Vid's against the truth (Doersch et al., 2022), and cycles without it.
+"""Metrics of tracks: TAP-Vid's against the truth (Doersch et al. 2022), and cycles without it.
 
-Sums are kept, so that several ranks agree exactly.
+The states are sums, so that numbers over several ranks are exact.
+
+Shapes: N points, K thresholds.
 """
 
 from typing import Any
@@ -9,16 +11,26 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from dynprep.arrays import check_shapes
+from dynprep.metrics.names import CYCLES as _CYCLE_NAMES
+from dynprep.metrics.names import TRACKS, higher_is_better_of, names_of
+
 THRESHOLDS = (1.0, 2.0, 4.0, 8.0, 16.0)  # pixels, on an image scaled to 256 x 256
 CYCLES = (1.0, 2.0, 4.0)  # pixels of the image
 _SIDE = 256
 
 
 class TapVid(Metric):
-    """δ_avg: share of truly visible points within each threshold, averaged. OA: share of points
-    whose visibility is right. AJ: TP / (truly visible + FP), averaged over thresholds."""
+    """TAP-Vid's metrics of tracks, in percent, after Doersch et al. (2022).
 
-    higher_is_better, is_differentiable, full_state_update = True, False, False
+    delta_avg (<δ^x_avg): share of truly visible points within each threshold, averaged over thresholds.
+    OA, occlusion accuracy: share of points whose visibility is right. AJ, average Jaccard: TP / (TP + FP +
+    FN), averaged over thresholds. Sums run over all points of all pairs, as if these were one video.
+    """
+
+    higher_is_better = higher_is_better_of(TRACKS)
+    is_differentiable, full_state_update = False, False
+    names = names_of(TRACKS)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -42,12 +54,22 @@ class TapVid(Metric):
         true_visible: Tensor,
         size: tuple[int, int],
     ) -> None:
-        """Count one pair: x, y (N, 2) in pixels of an image of ``size`` (H, W), visibility (N,)
-        booleans. The query frame itself is left out by the caller."""
+        """Count one pair of frames; the caller leaves out the query frame itself.
+
+        predicted, true: x, y (N, 2) in pixels of an image of ``size`` (H, W); predicted_visible,
+        true_visible (N,): booleans. Raises ValueError for other shapes.
+        """
+        check_shapes(
+            predicted=(predicted, "N 2"),
+            predicted_visible=(predicted_visible, "N"),
+            true=(true, "N 2"),
+            true_visible=(true_visible, "N"),
+        )
         scale = torch.tensor([_SIDE / size[1], _SIDE / size[0]], dtype=torch.float64)
         distance = ((predicted.double() - true.double()) * scale).norm(dim=1)
-        within = distance[None] < torch.tensor(THRESHOLDS)[:, None]
+        within = distance[None] < torch.tensor(THRESHOLDS)[:, None]  # (K, N)
         self.near += (within & true_visible).sum(1)
+        # a positive is a point called visible; it is true where the point is visible and near
         self.true_positive += (within & true_visible & predicted_visible).sum(1)
         self.false_positive += (predicted_visible & ~(within & true_visible)).sum(1)
         self.visible += true_visible.sum()
@@ -55,23 +77,26 @@ class TapVid(Metric):
         self.points += len(distance)
 
     def compute(self) -> dict[str, Tensor]:
-        """delta_avg, OA, AJ in percent; NaN where there is nothing to judge."""
+        """Return delta_avg, OA and AJ in percent; NaN where there is nothing to compare."""
         visible = self.visible.double()  # 0 / 0 is NaN, as it should be
+        # TP + FN is the number of truly visible points: each of them is one or the other
         jaccard = self.true_positive / (visible + self.false_positive)
-        return {
-            "delta_avg": 100 * (self.near / visible).mean(),
-            "OA": 100 * self.right.double() / self.points,
-            "AJ": 100 * (jaccard + 0 * visible / visible).mean(),
-        }
+        near = 100 * (self.near / visible).mean()
+        right = 100 * self.right.double() / self.points
+        # without a visible point AJ means nothing, though false positives would make it 0
+        average = 100 * (jaccard + 0 * visible / visible).mean()
+        return dict(zip(self.names, (near, right, average), strict=True))
 
 
 class CycleConsistency(Metric):
-    """How far points come back from where they started when tracked there and back again.
+    """How far points are from their start after they were tracked to another frame and back again.
 
-    Consistency, not accuracy: tracks that never move are perfectly consistent.
+    This is consistency, not accuracy: tracks that never move are perfectly consistent.
     """
 
-    higher_is_better, is_differentiable, full_state_update = None, False, False
+    higher_is_better = higher_is_better_of(_CYCLE_NAMES)
+    is_differentiable, full_state_update = False, False
+    names = names_of(_CYCLE_NAMES)
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -82,16 +107,23 @@ class CycleConsistency(Metric):
         self.length: Tensor
         self.points: Tensor
 
-    def update(self, start: Tensor, back: Tensor, judged: Tensor) -> None:
-        """start and back (N, 2) in pixels of the image; judged (N,): visible on both ways."""
-        distance = (start.double() - back.double()).norm(dim=1)[judged]
+    def update(self, start: Tensor, back: Tensor, visible: Tensor) -> None:
+        """Count one pair of frames.
+
+        start, back: x, y (N, 2) in pixels of the image; visible (N,): whether a point is visible on both
+        ways, since only such points count. Raises ValueError for other shapes.
+        """
+        check_shapes(start=(start, "N 2"), back=(back, "N 2"), visible=(visible, "N"))
+        distance = (start.double() - back.double()).norm(dim=1)[visible]
         self.near += (distance[None] < torch.tensor(CYCLES)[:, None]).sum(1)
         self.length += distance.sum()
         self.points += len(distance)
 
     def compute(self) -> dict[str, Tensor]:
-        """mean_px, and the percentage within each of ``CYCLES``; NaN where nothing was judged."""
+        """Return the mean distance in pixels, and the percentage within each of ``CYCLES``.
+
+        NaN where no point counts.
+        """
         points = self.points.double()
         shares = 100 * self.near / points
-        named = {f"within_{c:g}px": s for c, s in zip(CYCLES, shares, strict=True)}
-        return {"mean_px": self.length / points, **named}
+        return dict(zip(self.names, (self.length / points, *shares), strict=True))

@@ -1,4 +1,7 @@
-"""DINOv2's vision transformer (Oquab et al. 2023), patch 14, without registers, keys as published."""
+"""DINOv2's vision transformer (Oquab et al. 2023), patch 14, without registers, keys as published.
+
+Shapes: B images, N tokens, C channels, (H, W) pixels of the network's input.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -10,13 +13,14 @@ _HEAD = 64  # channels of an attention head
 
 
 class LayerScale(nn.Module):
-    """A learned gain a channel."""
+    """A learned gain for each channel (Touvron et al. 2021)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.gamma = nn.Parameter(torch.ones(channels))
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (..., C) -> the same."""
         return x * self.gamma
 
 
@@ -68,10 +72,11 @@ class _Patches(nn.Module):
 
 
 class DinoV2(nn.Module):
-    """Normed tokens after some of the blocks.
+    """The encoder, which gives normed tokens after some of its blocks.
 
-    final_eps: of the last norm, which is applied to every tap; UniDepth's is 1e-5, not DINOv2's
-    1e-6 of the blocks.
+    channels, blocks: width and depth; taps: numbers of the blocks after which tokens are taken, from 1;
+    final_eps: of the last norm, which is applied to every tap: 1e-5 in UniDepth, unlike the 1e-6 of the
+    blocks.
     """
 
     def __init__(
@@ -86,26 +91,30 @@ class DinoV2(nn.Module):
         self.norm = nn.LayerNorm(channels, eps=final_eps)
 
     def forward(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """image (B, 3, H, W), normalised, sides multiples of 14 -> for each tap the patch tokens
-        (B, H/14 * W/14, C) and the class token (B, C)."""
+        """Return for each tap the patch tokens (B, H/14 * W/14, C) and the class token (B, C).
+
+        image (B, 3, H, W): normalised, sides multiples of 14.
+        """
         x = self.patch_embed(image)
         x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
         x = x + self._positions(image.shape[-2] // PATCH, image.shape[-1] // PATCH)
-        found = []
+        taps = []
         for number, block in enumerate(self.blocks, 1):
             x = block(x)
             if number in self.taps:
                 normed = self.norm(x)
-                found.append((normed[:, 1:], normed[:, 0]))
-        return found
+                taps.append((normed[:, 1:], normed[:, 0]))
+        return taps
 
     def _positions(self, rows: int, columns: int) -> Tensor:
-        """Learned positions brought to a grid, bicubic, at least in float32:
-        (1, 1 + rows * columns, C)."""
+        """Learned positions (1, 1 + rows * columns, C), brought to a grid by bicubic interpolation.
+
+        Half precision would shift them, so they are interpolated in float32 or float64.
+        """
         if rows == columns == _GRID:
             return self.pos_embed
         cls, grid = self.pos_embed[:, :1], self.pos_embed[:, 1:]
-        exact = torch.promote_types(grid.dtype, torch.float32)
-        square = grid.to(exact).reshape(1, _GRID, _GRID, -1).permute(0, 3, 1, 2)
+        at_least_float32 = torch.promote_types(grid.dtype, torch.float32)
+        square = grid.to(at_least_float32).reshape(1, _GRID, _GRID, -1).permute(0, 3, 1, 2)
         fitted = F.interpolate(square, (rows, columns), mode="bicubic", align_corners=False)
         return torch.cat([cls, fitted.to(cls.dtype).flatten(2).transpose(1, 2)], 1)

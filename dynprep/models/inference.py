@@ -97,10 +97,13 @@ def _submodule(network: "nn.Module", name: str) -> "nn.Module | None":
 
 
 def _keep_float32(module: "nn.Module") -> None:
-    """Make a float32 module cast what it is given to float32, and shield it from autocast."""
+    """Make a float32 module cast what it is given to float32, and shield it from autocast.
+
+    Its class is exchanged for a subclass, so that copies of the module behave alike.
+    """
     import torch
 
-    forward = module.forward
+    kind = type(module)
 
     def to_float32(value: Any) -> Any:
         if isinstance(value, torch.Tensor) and value.is_floating_point():
@@ -109,12 +112,14 @@ def _keep_float32(module: "nn.Module") -> None:
             return type(value)(to_float32(v) for v in value)
         return value
 
-    def forward_in_float32(*values: Any, **named: Any) -> Any:
-        device = next(module.parameters()).device.type
+    def forward(self: "nn.Module", *values: Any, **named: Any) -> Any:
+        device = next(self.parameters()).device.type
         with torch.autocast(device, enabled=False):
-            return forward(*to_float32(values), **{k: to_float32(v) for k, v in named.items()})
+            return kind.forward(
+                self, *to_float32(values), **{k: to_float32(v) for k, v in named.items()}
+            )
 
-    module.forward = forward_in_float32  # type: ignore[method-assign]
+    module.__class__ = type(kind.__name__, (kind,), {"forward": forward})
 
 
 def to_host(values: "Tensor") -> Callable[[], AnyArray]:

@@ -1,76 +1,111 @@
 """Camera motion and coarse structure from dense flow: a sparse-grid, robust bundle adjustment.
 
-Every frame carries a grid of points with one inverse depth each; every link (i, j) says where the
-points of frame i are in frame j. Poses and inverse depths are refined together by Gauss-Newton,
-the inverse depths eliminated by the Schur complement (as in DROID-SLAM, Teed & Deng, 2021), with
-Cauchy weights so that what moves on its own counts little.
+Every frame carries a grid of points with one inverse depth each; every link (i, j) says where the points
+of frame i are in frame j. Poses and inverse depths are refined together by Gauss-Newton, the inverse
+depths eliminated by the Schur complement (as in DROID-SLAM, Teed and Deng 2021), with Cauchy weights so
+that what moves on its own counts little.
+
+With R, t the motion from camera i to camera j, a point on the ray (x, y, 1) with inverse depth z projects
+to the first two coordinates of
+
+    Y = R (x, y, 1) + z t
+
+divided by its third: its position in camera j times z, so that points at infinity (z = 0) need no special
+care. Image coordinates are normalised: pixels less the principal point, divided by the focal length.
+
+Shapes: T frames, N points of the grid, the same in every frame.
 """
 
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import solveh_banded
 from scipy.spatial.transform import Rotation
 
-Array = NDArray[np.float64]
+from dynprep.arrays import BoolArray, Float64Array, check_shapes
 
 LEAST_INVERSE_DEPTH = 1e-4  # points at infinity keep a sign; the clip's median is 1
 
 
 @dataclass(frozen=True)
 class Link:
-    """Where the grid points of frame ``source`` are in frame ``target``.
+    """Where the grid points of frame ``source`` are seen in frame ``target``.
 
-    ``seen`` (N, 2): normalised image coordinates there; ``weight`` (N,): 0 for unusable points.
+    seen (N, 2): normalised image coordinates in the target; weight (N,), 0 or above: 0 for points that
+    cannot be used. Raises ValueError for other shapes.
     """
 
     source: int
     target: int
-    seen: Array
-    weight: Array
+    seen: Float64Array
+    weight: Float64Array
+
+    def __post_init__(self) -> None:
+        check_shapes(seen=(self.seen, "N 2"), weight=(self.weight, "N"))
 
 
 @dataclass
 class Scene:
-    """Poses world to camera, ``rotation`` (T, 3, 3) and ``translation`` (T, 3), and the inverse
-    depths (T, N) of the grid points whose normalised coordinates are ``points`` (N, 2)."""
+    """Cameras and the depths that they see; lengths are in one unknown unit.
 
-    points: Array
-    rotation: Array
-    translation: Array
-    inverse_depth: Array
-    rays: Array = field(init=False)
+    points (N, 2): normalised image coordinates of the grid. rotation (T, 3, 3) and translation (T, 3)
+    bring world coordinates to the camera's. inverse_depth (T, N): of each frame's grid points. rays
+    (N, 3): the points with a third coordinate of 1. Raises ValueError for other shapes.
+    """
+
+    points: Float64Array
+    rotation: Float64Array
+    translation: Float64Array
+    inverse_depth: Float64Array
+    rays: Float64Array = field(init=False)
 
     def __post_init__(self) -> None:
+        check_shapes(
+            points=(self.points, "N 2"),
+            rotation=(self.rotation, "T 3 3"),
+            translation=(self.translation, "T 3"),
+            inverse_depth=(self.inverse_depth, "T N"),
+        )
         self.rays = np.concatenate([self.points, np.ones((len(self.points), 1))], 1)
 
 
-def relative(scene: Scene, i: int, j: int) -> tuple[Array, Array]:
-    """Rotation (3, 3) and translation (3,) that bring camera i's coordinates to camera j's."""
+def relative(scene: Scene, i: int, j: int) -> tuple[Float64Array, Float64Array]:
+    """Return rotation (3, 3) and translation (3,) that bring camera i's coordinates to camera j's."""
     rotation = scene.rotation[j] @ scene.rotation[i].T
     return rotation, scene.translation[j] - rotation @ scene.translation[i]
 
 
-def _skew(v: Array) -> Array:
+def _skew(v: Float64Array) -> Float64Array:
+    """The matrices (..., 3, 3) whose product with a vector is the cross product of v (..., 3) with it."""
     zero = np.zeros_like(v[..., 0])
     x, y, z = v[..., 0], v[..., 1], v[..., 2]
     return np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*v.shape[:-1], 3, 3)
 
 
-def _linearise(scene: Scene, link: Link) -> tuple[Array, Array, Array, Array, NDArray[np.bool_]]:
-    """Residual (N, 2), its slopes by the poses (N, 2, 6) twice and by inverse depth (N, 2)."""
+def _linearise(
+    scene: Scene, link: Link
+) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array, BoolArray]:
+    """The projection of a link's points, and its slopes.
+
+    Returns the residual (N, 2), the slopes of the projection by a step of the source's pose and of the
+    target's (N, 2, 6), its slope by inverse depth (N, 2), and whether the point is in front (N,). A step
+    of a pose is (translation d, rotation vector q), applied on the left: R <- exp(q) R, t <- exp(q) t + d.
+    """
     rotation, translation = relative(scene, link.source, link.target)
     z = scene.inverse_depth[link.source]
     y = scene.rays @ rotation.T + z[:, None] * translation  # (N, 3), times inverse depth
     ahead = y[:, 2] > 1e-3
     w = 1 / np.where(ahead, y[:, 2], 1.0)
     uv = y[:, :2] * w[:, None]
+    # slope of (Y1, Y2) / Y3 by Y: rows (1, 0, -u) / Y3 and (0, 1, -v) / Y3
     project = np.zeros((len(y), 2, 3))
     project[:, 0, 0] = project[:, 1, 1] = w
     project[:, :, 2] = -uv * w[:, None]
+    # a step (d, q) of the target's pose moves Y by z d + q x Y
     move = np.concatenate([z[:, None, None] * np.eye(3), -_skew(y)], 2)  # (N, 3, 6)
     by_target = project @ move
+    # a step of the source's pose acts as the opposite one of the target's, brought to the target camera by
+    # the adjoint of the relative motion: Ad = [[R, [t]x R], [0, R]] in the order (translation, rotation)
     adjoint = np.zeros((6, 6))
     adjoint[:3, :3] = adjoint[3:, 3:] = rotation
     adjoint[:3, 3:] = _skew(translation) @ rotation
@@ -85,27 +120,43 @@ def refine(
     iterations: int,
     prior: float,
     fixed: int = 1,
-) -> list[Array]:
+) -> list[Float64Array]:
     """Refine ``scene`` in place; return the last robust weight (N,) of each link.
 
-    ``sigma``: residual (normalised units) at which a point counts half. ``prior``: pull of the
-    inverse depths towards their clip-wide median, as 1 / variance (the median is 1), which
-    decides them where nothing moves. The first ``fixed`` poses stay.
+    sigma: residual, in normalised image coordinates, at which a point counts half. prior: pull of the
+    inverse depths towards their clip-wide median, as 1 / variance (the median is 1), which decides them
+    where nothing moves. The first ``fixed`` poses stay. Raises ValueError for links with another number
+    of points than the scene.
+
+    The normal equations of a Gauss-Newton step, with a for the step of the poses and b for that of the
+    inverse depths, are
+
+        [ B   E ] [a]   [f]
+        [ E'  C ] [b] = [g]
+
+    where C is diagonal, since no residual depends on two inverse depths. So b = C^-1 (g - E' a) is put
+    into the first row, which leaves the Schur complement (B - E C^-1 E') a = f - E C^-1 g: six unknowns a
+    frame in place of six and N.
     """
+    for link in links:
+        check_shapes(points=(scene.points, "N 2"), seen=(link.seen, "N 2"))
     count, grid = len(scene.rotation), len(scene.points)
     reach = max((abs(k.source - k.target) for k in links), default=0)
-    band = 6 * (2 * reach + 1)  # a frame's depths join all the frames that it links to
-    damping = 1e-4
-    weights: list[Array] = [k.weight for k in links]
+    # eliminating a frame's depths joins all the frames that it links to, up to twice the reach apart
+    band = 6 * (2 * reach + 1)
+    damping = 1e-4  # Levenberg's and Marquardt's, relative to the diagonal
+    weights: list[Float64Array] = [k.weight for k in links]
     for _ in range(iterations):
-        matrix = np.zeros((count, 2 * reach + 1, 6, 6))  # block (i, i + d), d >= 0
-        vector = np.zeros((count, 6))
+        matrix = np.zeros((count, 2 * reach + 1, 6, 6))  # B: block (i, i + d), d >= 0
+        vector = np.zeros((count, 6))  # f
+        # C and g begin with the prior; residuals are not divided by sigma, so it is multiplied by sigma²
         depth_h = np.full((count, grid), prior * sigma**2)
         middle = np.median(scene.inverse_depth)
         depth_g = depth_h * (middle - scene.inverse_depth)
-        cross: list[dict[int, Array]] = [{} for _ in range(count)]  # frame -> {pose: (N, 6)}
+        # E, only where a frame's inverse depths meet a pose
+        cross: list[dict[int, Float64Array]] = [{} for _ in range(count)]  # frame -> {pose: (N, 6)}
 
-        def add(i: int, j: int, block: Array, matrix: Array = matrix) -> None:
+        def add(i: int, j: int, block: Float64Array, matrix: Float64Array = matrix) -> None:
             if i <= j:
                 matrix[i, j - i] += block
             if j < i:
@@ -115,6 +166,7 @@ def refine(
             i, j = link.source, link.target
             r, ji, jj, jz, ahead = _linearise(scene, link)
             square = (r * r).sum(-1)
+            # Cauchy's weight; a point behind the camera has no projection, so no say
             w = link.weight * ahead / (1 + square / sigma**2)
             weights[k] = w
             wji, wjj = ji * w[:, None, None], jj * w[:, None, None]
@@ -128,6 +180,7 @@ def refine(
             for pose, slope in ((i, wji), (j, wjj)):
                 part = np.einsum("nkr,nk->nr", slope, jz)
                 cross[i][pose] = cross[i].get(pose, 0) + part
+        # the Schur complement: f - E C^-1 g and B - E C^-1 E', the upper triangle of blocks alone
         inverse = 1 / (depth_h * (1 + damping) + 1e-12)
         for i in range(count):
             poses = sorted(cross[i])
@@ -138,8 +191,9 @@ def refine(
                     matrix[p, q - p] -= scaled.T @ cross[i][q]
         step = _solve(matrix, vector, band, fixed, damping)
         for i in range(count):
-            back = sum((part @ step[p] for p, part in cross[i].items()), np.zeros(grid))
-            scene.inverse_depth[i] += inverse[i] * (depth_g[i] - back)
+            # b = C^-1 (g - E' a)
+            by_poses = sum((part @ step[p] for p, part in cross[i].items()), np.zeros(grid))
+            scene.inverse_depth[i] += inverse[i] * (depth_g[i] - by_poses)
         np.clip(scene.inverse_depth, LEAST_INVERSE_DEPTH, None, out=scene.inverse_depth)
         turn = Rotation.from_rotvec(step[:, 3:]).as_matrix()
         scene.rotation = turn @ scene.rotation
@@ -148,11 +202,17 @@ def refine(
     return weights
 
 
-def _solve(matrix: Array, vector: Array, band: int, fixed: int, damping: float) -> Array:
-    """Steps (T, 6) of the banded normal equations with the first ``fixed`` poses held."""
+def _solve(
+    matrix: Float64Array, vector: Float64Array, band: int, fixed: int, damping: float
+) -> Float64Array:
+    """Steps (T, 6) of the poses from the Schur complement, the first ``fixed`` ones 0.
+
+    matrix (T, D, 6, 6): blocks (i, i + d); vector (T, 6). Frames far apart share no link, so that the
+    system is banded: its cost grows with the number of frames, not with its cube.
+    """
     count = len(vector)
     size = 6 * (count - fixed)
-    upper = np.zeros((band, size))
+    upper = np.zeros((band, size))  # LAPACK's upper form: the diagonal is the last row
     for i in range(fixed, count):
         for d in range(min(matrix.shape[1], count - i)):
             block = matrix[i, d]
@@ -162,6 +222,7 @@ def _solve(matrix: Array, vector: Array, band: int, fixed: int, damping: float) 
                     column = 6 * (i - fixed + d) + c
                     if column - row < band:
                         upper[band - 1 + row - column, column] = block[r, c]
+    # the small constant keeps a pose without any link from making the system singular
     upper[-1] = upper[-1] * (1 + damping) + 1e-9 * (1 + upper[-1].max(initial=0.0))
     step = np.zeros((count, 6))
     if size:
@@ -170,7 +231,7 @@ def _solve(matrix: Array, vector: Array, band: int, fixed: int, damping: float) 
 
 
 def _normalise(scene: Scene) -> None:
-    """Scale is free: keep the median inverse depth of the clip at 1."""
+    """Bring the clip's median inverse depth to 1; images do not decide the scale of a scene."""
     middle = np.median(scene.inverse_depth)
     scene.inverse_depth /= middle
     scene.translation *= middle

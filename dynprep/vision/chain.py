@@ -1,35 +1,45 @@
 """Long tracks from flows over several distances: at each frame the most consistent way wins.
 
-As in MFT (Neoral et al., 2024): a point reaches frame t from t - d by the flow over d frames, for
-every d there is; of the ways that are not hidden the one with the least accumulated error is kept.
-A long step can thus leap over an occlusion that the short ones cannot cross.
+As in MFT (Neoral et al. 2024): a point reaches frame t from frame t - d by the flow over d frames, for
+every d there is; of the ways on which the point is not hidden the one with the least accumulated error
+is taken. A long step can thus leap over an occlusion that the short ones cannot cross.
+
+Shapes: N points.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from dynprep.arrays import BoolArray, Float32Array, check_shapes
+
 # (from frame, to frame, points (N, 2)) -> where they are (N, 2), cycle error (N,), inside (N,)
-Step = Callable[[int, int, Array], tuple[Array, Array, NDArray[np.bool_]]]
+Step = Callable[[int, int, Float32Array], tuple[Float32Array, Float32Array, BoolArray]]
+
+_LAST = np.float32(1e12)  # px²: above every error, so that ways on which a point is lost come last
 
 
 @dataclass(frozen=True)
 class Place:
-    """Points in one frame: xy (N, 2), accumulated squared error (N,) in px², hidden (N,) in
-    [0, 1] (above a half: not seen there)."""
+    """Points in one frame.
 
-    xy: Array
-    error: Array
-    hidden: Array
+    xy (N, 2): x then y in pixels; error (N,): accumulated squared error in px²; hidden (N,) in 0..1:
+    above a half where the point is not visible.
+    """
+
+    xy: Float32Array
+    error: Float32Array
+    hidden: Float32Array
 
 
 @dataclass(frozen=True)
 class Limits:
-    """cycle: error in px at which a step counts as broken, plus ``slack`` px a px of flow;
-    step_error: error in px that each step adds at least."""
+    """What counts as an error of a step.
+
+    cycle: cycle error in px at which a step is as likely broken as not, ``slack`` px more for each px of
+    flow; step_error: error in px that each step adds at least.
+    """
 
     cycle: float
     slack: float
@@ -37,12 +47,20 @@ class Limits:
 
 
 def follow(
-    query: int, count: int, points: Array, offsets: Sequence[int], step: Step, limits: Limits
+    query: int,
+    count: int,
+    points: Float32Array,
+    offsets: Sequence[int],
+    step: Step,
+    limits: Limits,
 ) -> Iterator[tuple[int, Place]]:
-    """Where ``points`` (N, 2) of frame ``query`` are in all other frames, forward then backward.
+    """Yield each other frame and where the points are in it, forward then backward from ``query``.
 
-    Memory: the places in the last max(offsets) frames.
+    points (N, 2): x then y in pixels of frame ``query``; count: frames of the clip; offsets: distances in
+    frames, 1 among them, over which ``step`` gives flow. Places of the last max(offsets) frames are held
+    in memory. Raises ValueError for other shapes.
     """
+    check_shapes(points=(points, "N 2"))
     zero = np.zeros(len(points), np.float32)
     for side in (1, -1):
         known = {query: Place(points, zero, zero)}
@@ -55,8 +73,7 @@ def follow(
             ]
             hidden = np.stack([way.hidden for way in ways])
             error = np.stack([way.error for way in ways])
-            # ways on which the point is lost come last, whatever their error
-            pick = np.argmin(np.where(hidden > 0.5, np.float32(1e12), 0) + error, axis=0)
+            pick = np.argmin(np.where(hidden > 0.5, _LAST, 0) + error, axis=0)
             each = np.arange(len(points))
             xy = np.stack([way.xy for way in ways])[pick, each]
             known[target] = Place(xy, error[pick, each], hidden[pick, each])
@@ -66,11 +83,14 @@ def follow(
 
 
 def _way(place: Place, step: Step, start: int, target: int, limits: Limits) -> Place:
+    """Where the points of one frame are in another by one step."""
     xy, cycle, within = step(start, target, place.xy)
     length = np.linalg.norm(xy - place.xy, axis=1)
     limit = limits.cycle + limits.slack * length
     # a cycle error at the limit is even odds; the fourth power makes the change steep
     doubt = 1 - 1 / (1 + (cycle / limit) ** 4)
+    # a hidden point stays hidden along this way; a doubt is halved with every good step
     hidden = np.where((place.hidden > 0.5) | ~within, 1.0, np.maximum(doubt, place.hidden / 2))
+    # errors of steps are taken as independent, so that their squares add up
     error = place.error + cycle**2 + limits.step_error**2
     return Place(xy.astype(np.float32), error.astype(np.float32), hidden.astype(np.float32))

@@ -1,13 +1,15 @@
-"""Dense optical flow by DIS (Kroeger et al., 2016), OpenCV's implementation."""
+"""Dense optical flow by DIS (Kroeger et al. 2016), in OpenCV's implementation.
+
+Shapes: (H, W) pixels of both images.
+"""
 
 from typing import Literal
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Flow = NDArray[np.float32]
-Grey = NDArray[np.uint8]
+from dynprep.arrays import Float32Array, UInt8Array, check_shapes
+
 Preset = Literal["ultrafast", "fast", "medium"]
 
 _PRESETS = {
@@ -19,23 +21,33 @@ _PRESETS = {
 SMALLEST_SIDE = 16
 
 
-def grey(image: NDArray[np.uint8]) -> Grey:
-    """RGB (H, W, 3) to luma (H, W), both 8 bit."""
+def grey(image: UInt8Array) -> UInt8Array:
+    """Return the luma (H, W) of an RGB image (H, W, 3), both in 0..255. Raises ValueError else."""
+    check_shapes(image=(image, "H W 3"))
     return np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8)
 
 
 class Dis:
-    """Flow between two grey images; keeps its buffers from call to call."""
+    """Optical flow between two grey images, with buffers that are used again from call to call.
+
+    preset: OpenCV's trade of speed for accuracy. Raises ValueError for an unknown one.
+    """
 
     def __init__(self, preset: Preset) -> None:
         if preset not in _PRESETS:
             raise ValueError(f"preset is {preset!r}, not one of {', '.join(_PRESETS)}")
         self._engine = cv2.DISOpticalFlow.create(_PRESETS[preset])
 
-    def __call__(self, query: Grey, target: Grey, start: Flow | None = None) -> Flow:
-        """Flow (H, W, 2) in pixels: query pixel p lies at ``p + flow[p]`` in target.
+    def __call__(
+        self, query: UInt8Array, target: UInt8Array, start: Float32Array | None = None
+    ) -> Float32Array:
+        """Return the flow (H, W, 2), x then y in pixels: query pixel p lies at ``p + flow[p]`` in target.
 
-        ``start`` (H, W, 2) is where the search begins; it is not modified.
+        query, target (H, W) in 0..255; start (H, W, 2) in pixels: where the search begins; it is not
+        changed. Raises ValueError for other shapes.
         """
+        check_shapes(query=(query, "H W"), target=(target, "H W"))
+        if start is not None:
+            check_shapes(query=(query, "H W"), start=(start, "H W 2"))
         begin = None if start is None else np.ascontiguousarray(start, np.float32).copy()
         return np.asarray(self._engine.calc(query, target, begin), np.float32)

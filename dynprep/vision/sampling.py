@@ -1,31 +1,34 @@
-"""Reading images and flow fields between pixels; pixel centres are whole numbers."""
+"""Reading images and flow fields between pixels; pixel centres are whole numbers.
 
-from typing import Any
+Shapes: (H, W) pixels of an image or field, (h, w) points of a grid, C channels; ``...`` any axes.
+"""
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from dynprep.arrays import AnyArray, BoolArray, check_shapes
 
-# OpenCV's remap takes maps with sides below 2**15
+# points a row of the maps that OpenCV's remap takes, whose sides must be below 2**15
 _ROW = 4096
 
 
-def pixel_grid(height: int, width: int, step: int = 1) -> Array:
-    """Pixel coordinates (h, w, 2) as (x, y) at 0, step, 2·step … below the size, row-major."""
+def pixel_grid(height: int, width: int, step: int = 1) -> AnyArray:
+    """Return pixel coordinates (h, w, 2), x then y, at 0, step, 2 · step … below the size, float32."""
     x = np.arange(0, width, step, dtype=np.float32)
     y = np.arange(0, height, step, dtype=np.float32)
     return np.stack(np.meshgrid(x, y), -1)
 
 
-def sample(field: Array, points: Array) -> Array:
-    """``field`` (H, W) or (H, W, C) bilinearly at ``points`` (..., 2) as (x, y): (..., C).
+def sample(field: AnyArray, points: AnyArray) -> AnyArray:
+    """Read ``field`` (H, W) or (H, W, C) bilinearly at ``points`` (..., 2), x then y in pixels.
 
-    Points outside read the nearest border pixel.
+    Returns (...) or (..., C). Points outside read the nearest border pixel. Raises ValueError for other
+    shapes.
     """
+    check_shapes(field=(field, "H W" if field.ndim == 2 else "H W C"), points=(points, "... 2"))
     flat = points.reshape(-1, 2).astype(np.float32)
     count = len(flat)
+    # remap takes no long lists, so points are laid out in rows of an image, the last one filled up
     rows = max(1, -(-count // _ROW))
     padded = np.zeros((rows * _ROW, 2), np.float32)
     padded[:count] = flat
@@ -35,8 +38,13 @@ def sample(field: Array, points: Array) -> Array:
     return out.reshape(*points.shape[:-1], *field.shape[2:])
 
 
-def warp(field: Array, flow: Array) -> Array:
-    """``field`` of the target brought to the query frame: ``field(p + flow(p))``."""
+def warp(field: AnyArray, flow: AnyArray) -> AnyArray:
+    """Bring ``field`` (H, W) or (H, W, C) of the target frame to the query frame.
+
+    flow (H, W, 2) in pixels, from query to target. Returns ``field(p + flow(p))`` at every pixel p, read
+    bilinearly, outside from the nearest border pixel. Raises ValueError for other shapes.
+    """
+    check_shapes(field=(field, "H W" if field.ndim == 2 else "H W C"), flow=(flow, "H W 2"))
     height, width = flow.shape[:2]
     at = flow + pixel_grid(height, width)
     return cv2.remap(
@@ -44,13 +52,23 @@ def warp(field: Array, flow: Array) -> Array:
     )
 
 
-def inside(points: Array, height: int, width: int, margin: float = 0.0) -> NDArray[np.bool_]:
-    """Which ``points`` (..., 2) lie on the image, ``margin`` pixels of border left out."""
+def inside(points: AnyArray, height: int, width: int, margin: float = 0.0) -> BoolArray:
+    """Return which of ``points`` (..., 2), x then y in pixels, lie on the image: (...).
+
+    The image reaches half a pixel beyond the centres of its border pixels; ``margin`` pixels of border
+    are left out. Raises ValueError for other shapes.
+    """
+    check_shapes(points=(points, "... 2"))
     x, y = points[..., 0], points[..., 1]
     low = margin - 0.5
     return (x >= low) & (y >= low) & (x <= width - 1 - low) & (y <= height - 1 - low)
 
 
-def cycle_error(forward: Array, backward: Array) -> Array:
-    """How far (H, W) in pixels a query pixel lands from itself after there and back again."""
+def cycle_error(forward: AnyArray, backward: AnyArray) -> AnyArray:
+    """Return how far each pixel lands from itself after going forward and back: (H, W) in pixels.
+
+    forward, backward (H, W, 2): flow in pixels from query to target, and from target to query. Raises
+    ValueError for other shapes.
+    """
+    check_shapes(forward=(forward, "H W 2"), backward=(backward, "H W 2"))
     return np.linalg.norm(forward + warp(backward, forward), axis=-1)

@@ -20,6 +20,7 @@ from dynprep.models.alltracker.network import Framing
 from dynprep.models.alltracker.readout import Readout
 from dynprep.models.alltracker.schedule import SLOTS, windows
 from dynprep.models.alltracker.upsampling import Pixels, all_logits, upsample
+from dynprep.models.inference import InferenceOptions, Precision
 from tests.fixtures.alltracker import make_input, weights
 
 FIXTURES = Path(make_input.__file__).parent
@@ -185,6 +186,37 @@ def test_all_pairs_are_upstreams(upstream: Upstream, memory: float, together: in
     assert np.abs(visconfs).max() < 1e-3 and np.abs(visconfs).mean() < 1e-5
 
 
+@pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
+def test_the_engine_leaves_the_network_as_it_was(precision: Precision) -> None:
+    network, clip = made_up("tiny"), video(4, 64, 96)
+    options = InferenceOptions(precision, channels_last=False, compile=False)
+    options.prepare(network, "cpu", ("flow_head.2", "visconf_head.2"))
+    before = network.track(clip, 1, iters=2)
+    strides = {name: value.stride() for name, value in network.named_parameters()}
+    engine = engine_of(network, clip, iters=2)
+    _, read = readout(64, 96, 8)
+    first = [v for *_, v in engine.tracks([1], [read.pixels], [range(4)])]
+    after = network.track(clip, 1, iters=2)
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))
+    assert strides == {name: value.stride() for name, value in network.named_parameters()}
+    assert not any("forward" in vars(module) for module in network.modules())
+    # a second engine shares the first one's copies, until the weights change
+    assert engine_of(network, clip).parts is engine.parts
+    with torch.no_grad():
+        network.flow_head[2].weight.mul_(2)
+    other = engine_of(network, clip, iters=2)
+    second = [v for *_, v in other.tracks([1], [read.pixels], [range(4)])]
+    assert not any(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_the_engine_compiles_what_was_compiled() -> None:
+    network = made_up("tiny")
+    network.update_block.motion_encoder.compile()
+    block = AllPairs(network, torch.zeros(2, 128, 16, 16), 1, 1e9, 1).parts.update_block
+    assert block.motion_encoder._compiled_call_impl is not None
+    assert block.final_conv._compiled_call_impl is None
+
+
 @pytest.mark.slow
 def test_the_engine_skips_nothing_that_matters(upstream: Upstream) -> None:
     """Several windows, an odd size, a stride that does not divide a cell: as ``track`` gives."""
@@ -240,12 +272,12 @@ def test_the_engine_gives_what_track_gives(
 
 @given(st.integers(1, 200))
 @settings(max_examples=60)
-def test_every_frame_is_kept_once(length: int) -> None:
-    kept = [frame for window in windows(length) for _, frame in window.kept]
+def test_every_frame_has_one_result(length: int) -> None:
+    results = [frame for window in windows(length) for _, frame in window.results]
     first = 1 if length <= 2 else 0
-    assert kept == list(range(first, length)) or (length == 1 and not kept)
+    assert results == list(range(first, length)) or (length == 1 and not results)
     for window in windows(length):
-        assert all(window.frames[slot] == frame for slot, frame in window.kept)
+        assert all(window.frames[slot] == frame for slot, frame in window.results)
         assert len(window.frames) == (1 if length == 2 else SLOTS)
 
 

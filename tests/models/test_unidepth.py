@@ -212,6 +212,8 @@ def test_wrong_arguments_are_said() -> None:
         network.infer(image, resolution_level=10)
     with pytest.raises(ValueError, match="images"):
         network.infer(image[0])
+    with pytest.raises(ValueError, match="images"):
+        network.camera(image[0])
     with pytest.raises(ValueError, match="intrinsics"):
         network.infer(image, torch.eye(4))
 

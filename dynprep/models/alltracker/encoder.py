@@ -1,4 +1,7 @@
-"""AllTracker's two image encoders, both of stride 8; frames do not see each other in them."""
+"""AllTracker's two image encoders, both of stride 8; frames do not see each other in them.
+
+Shapes: B images, C channels, (H, W) pixels of the network's input, (h, w) cells of 8 x 8 pixels.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -9,17 +12,18 @@ _EPS = 1e-6
 
 
 class ChannelNorm(nn.LayerNorm):
-    """Layer norm over the channels of (B, C, h, w)."""
+    """Layer norm over the channels of each cell of (B, C, h, w)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__(channels, eps=_EPS)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, C, h, w) -> the same."""
         return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
 class ConvNextBlock(nn.Module):
-    """ConvNeXt's block (Liu et al. 2022): depthwise 7x7, norm, perceptron, gain, residual."""
+    """ConvNeXt's block (Liu et al. 2022): depthwise 7 x 7, norm, perceptron, gain, residual."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -38,8 +42,8 @@ class ConvNextBlock(nn.Module):
         """x (B, C, h, w) -> the same."""
         inner = self.block["0"](x).permute(0, 2, 3, 1)
         inner = self.block["5"](F.gelu(self.block["3"](self.block["2"](inner))))
-        kept = x.permute(0, 2, 3, 1)
-        return torch.addcmul(kept, inner, self.layer_scale[:, 0, 0]).permute(0, 3, 1, 2)
+        residual = x.permute(0, 2, 3, 1)
+        return torch.addcmul(residual, inner, self.layer_scale[:, 0, 0]).permute(0, 3, 1, 2)
 
 
 def _blocks(channels: int, count: int) -> nn.Sequential:
@@ -47,7 +51,10 @@ def _blocks(channels: int, count: int) -> nn.Sequential:
 
 
 class ConvNextEncoder(nn.Module):
-    """ConvNeXt-Tiny's first three stages, the last one dilated instead of strided: 384 channels."""
+    """The first three stages of ConvNeXt-Tiny (Liu et al. 2022), to 384 channels.
+
+    The third stage begins with a dilated convolution in place of a strided one, to stay at stride 8.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,6 +68,7 @@ class ConvNextEncoder(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, 3, H, W), normalised -> (B, 384, h, w)."""
         return self.features(x)
 
 
@@ -86,7 +94,7 @@ class _Residual(nn.Module):
 
 
 class BasicEncoder(nn.Module):
-    """RAFT's encoder with four stages merged at stride 8: 128 channels."""
+    """The encoder of RAFT (Teed and Deng 2020), with four stages merged at stride 8, to 128 channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -99,6 +107,7 @@ class BasicEncoder(nn.Module):
         self.conv3 = nn.Conv2d(256, 128, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (B, 3, H, W), normalised -> (B, 128, h, w)."""
         size = (x.shape[-2] // STRIDE, x.shape[-1] // STRIDE)
         x = F.relu(_instance_norm(self.conv1(x)))
         stages = []

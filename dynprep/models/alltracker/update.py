@@ -1,4 +1,7 @@
-"""The update block: what a window's tracks learn from one lookup, across space and time."""
+"""The update block: what a window's tracks learn from one lookup, across space and time.
+
+Shapes: B passes, S slots of a window, C channels, (h, w) cells of 8 x 8 pixels, N cells.
+"""
 
 import math
 
@@ -23,7 +26,10 @@ class _Motion(nn.Module):
         self.conv = nn.Conv2d(256, WIDTH - 2, 3, padding=1)
 
     def forward(self, lookup: Tensor, flows: Tensor) -> Tensor:
-        """(N, 126, h, w): what the motion is seen to be; the flows themselves are added by others."""
+        """Features of the motion (B * S, 126, h, w) from correlations (405) and flows in cells (2).
+
+        With the two channels of the flows, which the caller adds, they make 128.
+        """
         alike = F.relu_(self.convc2(F.relu_(self.convc1(lookup))))
         moved = F.relu_(self.convf2(F.relu_(self.convf1(flows))))
         return F.relu_(self.conv(torch.cat([alike, moved], 1)))
@@ -37,7 +43,7 @@ class _Attention(nn.Module):
         self.to_out = nn.Linear(WIDTH, WIDTH)
 
     def forward(self, x: Tensor) -> Tensor:
-        """x (B, S, N, C): each of the N cells of each of B a sequence over S."""
+        """x (B, S, N, C) -> the same: every cell of every pass is a sequence over the slots."""
         q, k, v = (self._split(part) for part in (self.to_q(x), *self.to_kv(x).chunk(2, -1)))
         mixed = F.scaled_dot_product_attention(q, k, v)  # (B * N, heads, S, C / heads)
         mixed = mixed.unflatten(0, (len(x), -1)).permute(0, 3, 1, 2, 4)
@@ -45,7 +51,7 @@ class _Attention(nn.Module):
 
     @staticmethod
     def _split(x: Tensor) -> Tensor:
-        """(B, S, N, C) -> (B * N, heads, S, C / heads), a view where there is one sequence batch."""
+        """(B, S, N, C) -> (B * N, heads, S, C / heads), a view where B is 1."""
         return x.unflatten(-1, (_HEADS, -1)).permute(0, 2, 3, 1, 4).flatten(0, 1)
 
 
@@ -66,9 +72,9 @@ class _TimeBlock(nn.Module):
         self.block = nn.ModuleDict({"attn": _Attention(), "mlp": _Mlp()})
 
     def forward(self, x: Tensor, slots: int) -> Tensor:
-        """x (B * S, C, h, w) -> the same; a cell's slots attend to each other."""
+        """x (B * S, C, h, w) -> the same; the slots of a cell attend to each other."""
         size = x.shape[-2:]
-        # no copy where channels lie together
+        # a view where a cell's channels lie side by side
         tokens = x.permute(0, 2, 3, 1).unflatten(0, (-1, slots)).flatten(2, 3)  # (B, S, h w, C)
         inner = tokens + self.block["attn"](_norm(tokens))
         inner = inner + self.block["mlp"](_norm(inner))
@@ -77,8 +83,10 @@ class _TimeBlock(nn.Module):
 
 
 def _gelu_tanh(x: Tensor) -> Tensor:
-    """GELU by tanh (Hendrycks and Gimpel 2016), written with the logistic function on CPUs, where it
-    is faster: x · σ(2 √(2/π) (x + 0.044715 x³))."""
+    """GELU in its approximation by tanh (Hendrycks and Gimpel 2016), of any shape.
+
+    Since (1 + tanh(a)) / 2 = σ(2a) it is x · σ(2 √(2/π) (x + 0.044715 x³)), which is faster on CPUs.
+    """
     if x.device.type != "cpu":
         return F.gelu(x, approximate="tanh")
     factor = 2 * math.sqrt(2 / math.pi)
@@ -87,11 +95,15 @@ def _gelu_tanh(x: Tensor) -> Tensor:
 
 
 def _norm(x: Tensor) -> Tensor:
+    """Layer norm over the last axis, without learned parameters."""
     return F.layer_norm(x, x.shape[-1:], eps=1e-6)
 
 
 class UpdateBlock(nn.Module):
-    """New features of every slot."""
+    """New features of every slot from its old ones and what is seen where its tracks are.
+
+    Three pairs of blocks: attention over the slots of a cell, then convolution over the cells of a slot.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -111,8 +123,12 @@ class UpdateBlock(nn.Module):
         flows: Tensor,
         slots: int,
     ) -> Tensor:
-        """All (B * S, …, h, w): features (128), the anchor's context with time (128), visibility and
-        confidence (2), correlations (405), flows in cells (2) -> features (128)."""
+        """Return new features (B * S, 128, h, w).
+
+        feat: features (128); context: of the anchor, with the slot's time (128); visconfs: raw visibility
+        and confidence (2); lookup: correlations (405); flows: in cells (2); all (B * S, channels, h, w).
+        slots: S.
+        """
         motion = self.motion_encoder(lookup, flows)
         x = self.compressor(torch.cat([feat, context, motion, flows, visconfs], 1))
         for number, block in enumerate(self.refine):

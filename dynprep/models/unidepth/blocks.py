@@ -1,4 +1,7 @@
-"""The decoder's attention block and perceptron."""
+"""The decoder's attention block and perceptron.
+
+Shapes: B images, N tokens, M tokens that are attended to, C channels.
+"""
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -7,7 +10,7 @@ from dynprep.models.dinov2 import LayerScale
 
 
 class Perceptron(nn.Module):
-    """Norm, linear, GELU, linear."""
+    """Layer norm, then two linear layers with a GELU between them."""
 
     def __init__(self, channels: int, inner: int, out: int) -> None:
         super().__init__()
@@ -16,13 +19,14 @@ class Perceptron(nn.Module):
         self.proj2 = nn.Linear(inner, out)
 
     def forward(self, x: Tensor) -> Tensor:
+        """x (..., channels) -> (..., out)."""
         return self.proj2(F.gelu(self.proj1(self.norm(x))))
 
 
 class AttentionBlock(nn.Module):
-    """Attention of ``x`` to ``context``, each with its own norm, then a perceptron, both residual.
+    """Attention of tokens to a context, each with its own norm, then a perceptron, both residual.
 
-    scaled: with a learned gain (layer scale) on both branches.
+    scaled: whether both branches have a learned gain (layer scale).
     """
 
     def __init__(self, channels: int, heads: int, scaled: bool) -> None:
@@ -38,7 +42,7 @@ class AttentionBlock(nn.Module):
         self.ls2: nn.Module = LayerScale(channels) if scaled else nn.Identity()
 
     def forward(self, x: Tensor, context: Tensor, positions: Tensor | None = None) -> Tensor:
-        """x (B, N, C), context (B, M, C); positions (1, N, C) are added to the queries alone."""
+        """x (B, N, C), context (B, M, C) -> (B, N, C); positions (1, N, C) are added to the queries."""
         query = self.q(self.norm_attnx(x))
         if positions is not None:
             query = query + positions

@@ -1,15 +1,19 @@
-"""The camera head: four class tokens become fx, fy, cx, cy."""
+"""The camera head: four class tokens become fx, fy, cx, cy.
+
+Shapes: B images, C channels, (H, W) pixels of the network's input.
+"""
 
 import torch
 from torch import Tensor, nn
 
+from dynprep.arrays import check_shapes
 from dynprep.models.unidepth.blocks import AttentionBlock, Perceptron
 
 _USUAL_FOCAL = 0.7  # of the diagonal: what a raw output of 0 means
 
 
 class CameraHead(nn.Module):
-    """Raw camera parameters of an image."""
+    """Raw camera parameters of an image, which ``pinhole`` makes intrinsics of."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -20,7 +24,7 @@ class CameraHead(nn.Module):
         self.out_pinhole = Perceptron(channels, channels, 1)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """tokens (B, 4, C), shallow to deep -> (B, 4) raw fx, fy, cx, cy."""
+        """tokens (B, 4, C), from shallow to deep layers -> (B, 4) raw fx, fy, cx, cy."""
         x = self.project(tokens)
         x = self.aggregate1(x, x, self.latents_pos)
         x = self.aggregate2(x, x, self.latents_pos)
@@ -28,7 +32,13 @@ class CameraHead(nn.Module):
 
 
 def pinhole(raw: Tensor, size: tuple[int, int]) -> Tensor:
-    """K (B, 3, 3) in pixels of the network's input (H, W) from raw parameters (B, 4)."""
+    """Return intrinsics (B, 3, 3) in pixels of the network's input from raw parameters (B, 4).
+
+    size: (H, W). A raw focal length is the logarithm of a multiple of 0.7 times the diagonal; a raw
+    principal point is the logit of its place in the image, 0 for the middle. Raises ValueError for other
+    shapes.
+    """
+    check_shapes(raw=(raw, "B 4"))
     height, width = size
     diagonal = (height**2 + width**2) ** 0.5
     focal = raw[:, :2].exp() * (_USUAL_FOCAL * diagonal)

@@ -9,8 +9,12 @@ from dynprep.errors import UserError
 
 @dataclass(frozen=True)
 class Config:
-    """encoder: channels, blocks, taps (after which blocks features are taken). channels: of the
-    decoder. ratio: limits of width / height; pixels: limits of the area that the network sees."""
+    """Sizes of a network, and limits of what it sees.
+
+    encoder: name of the DINOv2 variant; encoder_channels, encoder_blocks: its width and depth; taps: numbers
+    of the blocks after which features are taken, from 1; channels, heads: width of the decoder and its
+    attention heads; ratio: limits of width / height; pixels: limits of the area that the network sees.
+    """
 
     encoder: str
     encoder_channels: int
@@ -37,7 +41,7 @@ _FIXED = {
     "expansion": (4,),
 }
 
-
+# keys of config.json that are followed, and what they set
 _OBEYED = {
     "output_idx": "taps",
     "ratio_bounds": "ratio",
@@ -49,17 +53,17 @@ _OBEYED = {
 
 
 def configured(variant: str, raw: Mapping[str, Any] | None, where: str) -> Config:
-    """The variant's configuration with what the checkpoint's config.json overrides.
+    """Return the variant's configuration with what the checkpoint's config.json overrides.
 
-    raw: the parsed config.json, or None; where: its path, for messages. Raises UserError for a
-    value that this network cannot honour, and for another encoder than the variant's.
+    raw: the parsed config.json, or None where there is none; where: its path, for messages. Raises
+    UserError for a value that this network cannot honour, and for another encoder than the variant's.
     """
     config = VARIANTS[variant]
     if raw is None:
         return config
     if not isinstance(raw, Mapping):
         raise UserError(f"{where}: not a configuration; fetch it again")
-    found: dict[str, Any] = {}
+    overrides: dict[str, Any] = {}
     for group, key, value in _leaves(raw):
         if key in _FIXED and value not in _FIXED[key]:
             raise UserError(
@@ -72,18 +76,18 @@ def configured(variant: str, raw: Mapping[str, Any] | None, where: str) -> Confi
                 "backend of that size, or its own checkpoint"
             )
         if key in _OBEYED:
-            found[_OBEYED[key]] = tuple(value) if isinstance(value, list) else value
-    _check(found, config, where)
+            overrides[_OBEYED[key]] = tuple(value) if isinstance(value, list) else value
+    _check(overrides, config, where)
     low, high = config.pixels
-    pixels = (found.pop("pixels_min", low), found.pop("pixels_max", high))
-    return replace(config, **found, pixels=pixels)
+    pixels = (overrides.pop("pixels_min", low), overrides.pop("pixels_max", high))
+    return replace(config, **overrides, pixels=pixels)
 
 
-def _check(found: dict[str, Any], config: Config, where: str) -> None:
+def _check(overrides: dict[str, Any], config: Config, where: str) -> None:
     """Raise UserError for values that no network can be built from."""
     blocks = range(1, config.encoder_blocks + 1)
-    channels = found.get("channels", config.channels)
-    good: dict[str, Callable[[Any], bool]] = {
+    channels = overrides.get("channels", config.channels)
+    valid: dict[str, Callable[[Any], bool]] = {
         "taps": lambda v: isinstance(v, tuple) and len(v) == 4 and all(t in blocks for t in v),
         "ratio": lambda v: isinstance(v, tuple) and len(v) == 2 and 0 < v[0] < v[1],
         "channels": lambda v: isinstance(v, int) and v > 0 and v % 8 == 0,
@@ -91,8 +95,8 @@ def _check(found: dict[str, Any], config: Config, where: str) -> None:
         "pixels_min": lambda v: isinstance(v, int | float) and v > 0,
         "pixels_max": lambda v: isinstance(v, int | float) and v > 0,
     }
-    for name, value in found.items():
-        if not good[name](value):
+    for name, value in overrides.items():
+        if not valid[name](value):
             key = next(k for k, v in _OBEYED.items() if v == name)
             raise UserError(f"{where}: {key}={value} fits no UniDepth V2 network; fetch it again")
 

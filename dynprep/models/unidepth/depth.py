@@ -1,4 +1,7 @@
-"""The depth head: features conditioned on rays, merged from shallow to deep, enlarged."""
+"""The depth head: features conditioned on rays, merged from shallow to deep, enlarged.
+
+Shapes: B images, C channels, (H, W) pixels of the network's input, (h, w) patches of 14 x 14 pixels.
+"""
 
 import torch
 from torch import Tensor, nn
@@ -58,7 +61,7 @@ def _final(channels: int) -> nn.Sequential:
 
 
 class DepthHead(nn.Module):
-    """Raw log-radius and log-confidence at the network's resolution."""
+    """Raw logarithm of the distance from the camera, and of the confidence, at the network's resolution."""
 
     def __init__(self, channels: int, heads: int) -> None:
         super().__init__()
@@ -84,11 +87,14 @@ class DepthHead(nn.Module):
     def forward(
         self, levels: list[Tensor], rays: Tensor, grid: tuple[int, int], size: tuple[int, int]
     ) -> tuple[Tensor, Tensor]:
-        """levels: four (B, h * w, C), shallow to deep; rays: features (B, h * w, C); grid (h, w);
-        size (H, W) of the network's input -> log-radius and log-confidence (B, 1, H, W)."""
-        told = [prompt(x, rays) for prompt, x in zip(self.prompt_camera, levels, strict=True)]
-        x = self._image(self.to_latents(told[0]), grid)
-        for add, up, level in zip(self.process_features, self.ups, told[1:], strict=True):
+        """Return raw log-distance and log-confidence (B, 1, H, W).
+
+        levels: features (B, h * w, C) of four layers, from shallow to deep; rays: features (B, h * w, C) of
+        the rays; grid: (h, w); size: (H, W).
+        """
+        prompted = [prompt(x, rays) for prompt, x in zip(self.prompt_camera, levels, strict=True)]
+        x = self._image(self.to_latents(prompted[0]), grid)
+        for add, up, level in zip(self.process_features, self.ups, prompted[1:], strict=True):
             x = up(x + add(self._image(level, grid)))
         depth = self._enlarged(self.depth_mlp[-1], self.to_depth_lr, self.to_depth_hr, x, size)
         return depth, self._enlarged(
@@ -104,6 +110,7 @@ class DepthHead(nn.Module):
     def _enlarged(
         mix: nn.Module, low: nn.Module, high: nn.Module, x: Tensor, size: tuple[int, int]
     ) -> Tensor:
+        """(B, C, h', w') -> (B, 1, H, W): channels mixed, smoothed, enlarged, then made one channel."""
         small = low(mix(x.movedim(1, -1)).movedim(-1, 1))
         last = next(high.parameters()).dtype  # may be finer than the rest
         return high(F.interpolate(small.to(last), size, mode="bilinear", align_corners=True))

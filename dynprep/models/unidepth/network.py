@@ -1,10 +1,14 @@
-"""UniDepth V2: metric depth and intrinsics of one image, with or without a known camera."""
+"""UniDepth V2: metric depth and intrinsics of one image, with or without a known camera.
+
+Shapes: B images, N patches of 14 x 14 pixels, C channels, (H, W) pixels of an image.
+"""
 
 from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 
+from dynprep.arrays import check_shapes
 from dynprep.models.dinov2 import PATCH, DinoV2
 from dynprep.models.unidepth.camera import CameraHead, pinhole
 from dynprep.models.unidepth.config import VARIANTS, Config
@@ -23,7 +27,7 @@ _LOG_RADIUS = 2.0  # what a raw output of 0 means: exp(2) m
 
 
 class _Adapter(nn.Module):
-    """One linear layer a level."""
+    """One linear layer for each of four levels."""
 
     def __init__(self, channels: int, out: int) -> None:
         super().__init__()
@@ -57,8 +61,7 @@ class UniDepthV2(nn.Module):
         self.pixel_decoder = _Decoder(c)
 
     def load_published(self, tensors: Mapping[str, Tensor]) -> None:
-        """Take a published checkpoint's tensors; raises RuntimeError unless every key fits, apart
-        from ``UNUSED``."""
+        """Take a published checkpoint's tensors. Raises RuntimeError unless all keys but ``UNUSED`` fit."""
         self.load_state_dict({k: v for k, v in tensors.items() if k not in UNUSED}, strict=True)
 
     @torch.inference_mode()
@@ -69,39 +72,39 @@ class UniDepthV2(nn.Module):
         resolution_level: float | None = None,
         correct_intrinsics: bool = False,
     ) -> dict[str, Tensor]:
-        """Depth, intrinsics and confidence of images (B, 3, H, W), uint8 or floating 0..255.
+        """Predict depth, intrinsics and confidence of images (B, 3, H, W), RGB, uint8 or floating 0..255.
 
-        intrinsics: K (B, 3, 3) or (3, 3) in pixels, centres at whole numbers + 0.5: used for the
-        rays and returned unchanged; None: predicted. resolution_level: 0 … <10 sets the area that
+        intrinsics: (B, 3, 3), (1, 3, 3) or (3, 3) in pixels, pixel centres at whole numbers + 0.5: used for
+        the rays and returned unchanged; None: predicted. resolution_level: 0 to below 10 sets the area that
         the network sees, about 200,000 + 40,000 · level pixels; None: the image's own area within
-        200,000 … 600,000. correct_intrinsics: scale K by each axis's true ratio; the published
+        200,000 … 600,000. correct_intrinsics: scale intrinsics by each axis's true ratio; the published
         code uses one factor, up to 4 % off in one axis.
 
-        Returns depth (B, 1, H, W) in metres, intrinsics (B, 3, 3) in pixels, confidence
-        (B, 1, H, W) above 0, where low is good (it ranks pixels within one image).
-        Raises ValueError for wrong shapes or a level out of range.
+        Returns ``depth`` (B, 1, H, W) in metres along the optical axis, ``intrinsics`` (B, 3, 3) in pixels,
+        ``confidence`` (B, 1, H, W) above 0, where low is good (it ranks pixels within one image). Raises
+        ValueError for other shapes or a level out of range.
         """
-        if images.ndim != 4 or images.shape[1] != 3:
-            raise ValueError(f"images are {tuple(images.shape)}; (B, 3, H, W) is meant")
-        device, kind = self._device_and_dtype()
-        exact = torch.promote_types(kind, torch.float32)
+        check_shapes(images=(images, "B 3 H W"))
+        device, dtype = self._device_and_dtype()
+        geometry = torch.promote_types(dtype, torch.float32)
         framing = Framing.of(images.shape[2], images.shape[3], self.config, resolution_level)
-        pixels = framing.enter(images.to(device, exact))
-        levels, tokens = self._encode(pixels.to(kind))
+        pixels = framing.enter(images.to(device, geometry))
+        levels, tokens = self._encode(pixels.to(dtype))
         if intrinsics is None:
-            net_camera = self._camera(tokens, framing.net, exact)
+            net_camera = self._camera(tokens, framing.net, geometry)
             camera = framing.camera_out(net_camera, correct_intrinsics)
         else:
-            camera = self._given(intrinsics, len(images))
-            net_camera = framing.camera_in(camera.to(device, exact), correct_intrinsics)
+            camera = self._one_each(intrinsics, len(images))
+            net_camera = framing.camera_in(camera.to(device, geometry), correct_intrinsics)
         rays = unit_rays(net_camera, framing.net)
         grid = (framing.net[0] // PATCH, framing.net[1] // PATCH)
-        features = ray_features(rays, grid, self.config.channels).to(kind)
+        features = ray_features(rays, grid, self.config.channels).to(dtype)
         head = self.pixel_decoder.depth_layer
         log_radius, log_confidence = head(levels, features, grid, framing.net)
-        limited = log_radius.to(exact).clamp(-_LARGEST_LOG, _LARGEST_LOG)
-        confidence = log_confidence.to(exact).clamp(-_LARGEST_LOG, _LARGEST_LOG).exp()
-        # multiplied first, resized second, as points are
+        limited = log_radius.to(geometry).clamp(-_LARGEST_LOG, _LARGEST_LOG)
+        confidence = log_confidence.to(geometry).clamp(-_LARGEST_LOG, _LARGEST_LOG).exp()
+        # z of the unit ray times the distance from the camera is depth; multiplied first, resized second,
+        # as the published code does with points
         depth = framing.leave(rays[:, 2:] * (limited + _LOG_RADIUS).exp())
         return {"depth": depth, "intrinsics": camera, "confidence": framing.leave(confidence)}
 
@@ -112,12 +115,17 @@ class UniDepthV2(nn.Module):
         resolution_level: float | None = None,
         correct_intrinsics: bool = False,
     ) -> Tensor:
-        """The intrinsics (B, 3, 3) that ``infer`` predicts, without computing depth."""
-        device, kind = self._device_and_dtype()
-        exact = torch.promote_types(kind, torch.float32)
+        """Return the intrinsics (B, 3, 3) in pixels that ``infer`` predicts, without computing depth.
+
+        images (B, 3, H, W), RGB, uint8 or floating 0..255; the options are those of ``infer``. Raises
+        ValueError for other shapes or a level out of range.
+        """
+        check_shapes(images=(images, "B 3 H W"))
+        device, dtype = self._device_and_dtype()
+        geometry = torch.promote_types(dtype, torch.float32)
         framing = Framing.of(images.shape[2], images.shape[3], self.config, resolution_level)
-        _, tokens = self._encode(framing.enter(images.to(device, exact)).to(kind))
-        return framing.camera_out(self._camera(tokens, framing.net, exact), correct_intrinsics)
+        _, tokens = self._encode(framing.enter(images.to(device, geometry)).to(dtype))
+        return framing.camera_out(self._camera(tokens, framing.net, geometry), correct_intrinsics)
 
     def _device_and_dtype(self) -> tuple[torch.device, torch.dtype]:
         weight = self.pixel_encoder.cls_token
@@ -130,11 +138,13 @@ class UniDepthV2(nn.Module):
         tokens = self.pixel_decoder.camera_token_adapter([cls for _, cls in taps])
         return levels, torch.stack(tokens, 1)
 
-    def _camera(self, tokens: Tensor, net: tuple[int, int], exact: torch.dtype) -> Tensor:
-        return pinhole(self.pixel_decoder.camera_layer(tokens).to(exact), net)
+    def _camera(self, tokens: Tensor, net: tuple[int, int], geometry: torch.dtype) -> Tensor:
+        """Intrinsics (B, 3, 3) in pixels of the network's input from camera tokens (B, 4, C)."""
+        return pinhole(self.pixel_decoder.camera_layer(tokens).to(geometry), net)
 
     @staticmethod
-    def _given(intrinsics: Tensor, count: int) -> Tensor:
+    def _one_each(intrinsics: Tensor, count: int) -> Tensor:
+        """Intrinsics (count, 3, 3) of one camera or of as many."""
         k = intrinsics[None] if intrinsics.ndim == 2 else intrinsics
         if k.shape[1:] != (3, 3) or len(k) not in (1, count):
             raise ValueError(
