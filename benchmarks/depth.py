@@ -18,23 +18,23 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from PIL import Image
 
 from benchmarks.random_weights import MAKERS, make
+from dynprep.conf_folder import CONF, read_choice
 from dynprep.config.typed import build
 from dynprep.models.inference import InferenceOptions
-from dynprep.pipeline.execute import run_stage, settle_frames
+from dynprep.pipeline.execute import load_frame_table, run_stage
 from dynprep.pipeline.plan import Plan, make_plan
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
 from dynprep.scene.pictures import FramesSource
+from dynprep.scene.resolution import Resolution, expected_frames
 from dynprep.scene.source import Selection
-from dynprep.stages.base import Later, Stage
-from dynprep.stages.images import Images, Resolution, expected
-from dynprep.stages.intrinsics import Camera
+from dynprep.stages.base import Deferred, FrameStage, Stage
+from dynprep.stages.context import StageContext
+from dynprep.stages.images import FrameExtraction
 from dynprep.store import Store
 
-CONF = Path(__file__).resolve().parents[1] / "conf"
 _MEGA = 1e6
 
 
@@ -63,47 +63,39 @@ def _pictures(folder: Path, count: int, height: int, width: int) -> None:
         wide.crop((4 * k, 0, 4 * k + width, height)).save(folder / f"{k:05d}.png", compress_level=1)
 
 
-def _yaml(choice: str) -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((CONF / f"{choice}.yaml").read_text())
-    return found
-
-
 def _stage(
-    backend: str, checkpoint: Path, running: InferenceOptions, resolution: Resolution
-) -> Stage[Any, Any]:
+    backend: str, checkpoint: Path, inference: InferenceOptions, resolution: Resolution
+) -> FrameStage[Any, Any]:
     """The backend as its YAML describes it."""
-    node = _yaml(backend)
+    node = read_choice(CONF / f"{backend}.yaml")
     group = backend.split("/", maxsplit=1)[0]
     node["checkpoint"] = str(checkpoint)
     if "seed" in node:
         node["seed"] = 0  # there it is the run's
-    given = {"running": running, "resolution": resolution, "shared": False}
-    return build(node, group, **given)[0]
+    stage = build(node, group, StageContext(resolution, inference, shared_camera=False))
+    assert isinstance(stage, FrameStage)
+    return stage
 
 
 def _options(arguments: argparse.Namespace, precision: str) -> TrainerOptions:
-    node = _yaml("trainer/auto")
+    node = read_choice(CONF / "trainer/auto.yaml")
     node |= {"accelerator": arguments.accelerator, "precision": precision}
     node |= {"channels_last": arguments.channels_last, "compile": arguments.compile}
-    (options,) = build(node, "trainer")
-    found: TrainerOptions = options
-    return found
+    options: TrainerOptions = build(node, "trainer")
+    return options
 
 
-def _plan(stage: Stage[Any, Any], pictures: Path, store: Store, resolution: Resolution) -> Plan:
-    camera = build(_yaml("camera/pinhole"), "camera")[0]
-    assert isinstance(camera, Camera)
-    stages: dict[str, Stage[Any, Any]] = {
-        "images": Images(resolution, 1),
-        "intrinsics": camera,
-        stage.name: stage,
-    }
+def _plan(
+    stage: FrameStage[Any, Any], pictures: Path, store: Store, resolution: Resolution
+) -> Plan:
+    camera = build(read_choice(CONF / "camera/pinhole.yaml"), "camera", stage.context)
+    extraction = FrameExtraction(context=stage.context, png_compression=1)
+    stages: dict[str, Stage] = {s.name: s for s in (extraction, camera, stage)}
     source = FramesSource(
         pictures, "clip", Selection(0, None, 1, None, None), "fail", "black", 24.0
     )
-    return make_plan(
-        stages, [stage.name], [(source, expected(source.probe(), resolution))], store, False
-    )
+    scenes = [(source, expected_frames(source.probe(), resolution))]
+    return make_plan(stages, [stage.name], scenes, store, False)
 
 
 @contextmanager
@@ -127,9 +119,10 @@ def _peak(device: torch.device) -> float:
     )
 
 
-def _plain(stage: Stage[Any, Any], plan: Plan, device: torch.device) -> float:
+def _plain(stage: FrameStage[Any, Any], plan: Plan, device: torch.device) -> float:
     """Seconds of the plain loop over all frames but the first, which warms up."""
     scene = plan.scenes[0]
+    readable = scene.read()
     result = scene.results[stage.name]
     result.begin({})
     stage.setup(device)
@@ -138,14 +131,14 @@ def _plain(stage: Stage[Any, Any], plan: Plan, device: torch.device) -> float:
     for k, stem in enumerate(scene.frames.stems):
         if k == 1:
             started = time.perf_counter()
-        (output,) = stage.compute([stage.load(scene.inputs(), stem)])
-        made = output.get() if isinstance(output, Later) else output
-        stage.write(result.writer(stem), scene.inputs(), stem, made)
+        (output,) = stage.compute([stage.load(readable, stem)])
+        made = output.get() if isinstance(output, Deferred) else output
+        stage.write(result.writer(stem), readable, stem, made)
     return time.perf_counter() - started
 
 
 def _engine(
-    stage: Stage[Any, Any], plan: Plan, options: TrainerOptions, batch: int | None
+    stage: FrameStage[Any, Any], plan: Plan, options: TrainerOptions, batch: int | None
 ) -> float:
     """Seconds of the stage's run from when the network is loaded."""
     ready = [0.0]
@@ -160,11 +153,12 @@ def _engine(
     return time.perf_counter() - ready[0]
 
 
-def _network(stage: Stage[Any, Any], plan: Plan, at_once: int, device: torch.device) -> float:
+def _network(stage: FrameStage[Any, Any], plan: Plan, at_once: int, device: torch.device) -> float:
     """Seconds of the network alone, samples ready in memory."""
     scene = plan.scenes[0]
+    readable = scene.read()
     stage.setup(device)  # the run before has let go of the network
-    samples = [stage.load(scene.inputs(), stem) for stem in scene.frames.stems]
+    samples = [stage.load(readable, stem) for stem in scene.frames.stems]
     stage.compute(samples[:at_once])
     _wait(device)
     started = time.perf_counter()
@@ -175,7 +169,7 @@ def _network(stage: Stage[Any, Any], plan: Plan, at_once: int, device: torch.dev
 
 
 def _measure(backend: str, arguments: argparse.Namespace, root: Path) -> None:
-    (resolution,) = build(_yaml("resolution/native"), "resolution")
+    resolution = build(read_choice(CONF / "resolution/native.yaml"), "resolution")
     weights = root / backend.replace("/", "-")
     make(backend, weights)
     gpu = arguments.accelerator in ("auto", "gpu") and torch.cuda.is_available()
@@ -188,7 +182,7 @@ def _measure(backend: str, arguments: argparse.Namespace, root: Path) -> None:
     plan = _plan(plain, root / "frames", Store(root / "plain"), resolution)
     for name in [n for n in plan.stages if n != plain.name]:
         run_stage(plan, name, options, None, _silent, print)
-    settle_frames(plan.scenes[0])
+    load_frame_table(plan.scenes[0])
     slow = _plain(plain, plan, device) / (arguments.frames - 1)
     slow_peak = _peak(device)
     del plain
@@ -196,13 +190,13 @@ def _measure(backend: str, arguments: argparse.Namespace, root: Path) -> None:
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
 
-    fast = _stage(backend, weights, options.running(), resolution)
+    fast = _stage(backend, weights, options.inference(), resolution)
     plan = _plan(
         fast, root / "frames", Store(root / f"engine-{backend.replace('/', '-')}"), resolution
     )
     for name in [n for n in plan.stages if n != fast.name]:
         run_stage(plan, name, options, None, _silent, print)
-    settle_frames(plan.scenes[0])
+    load_frame_table(plan.scenes[0])
     quick = _engine(fast, plan, options, arguments.batch) / arguments.frames
     network = _network(fast, plan, at_once, device) / arguments.frames
     peak = _peak(device)

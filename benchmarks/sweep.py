@@ -17,7 +17,6 @@ from pathlib import Path
 
 from dynprep.cores import cores
 from dynprep.run_file import find_runs
-from dynprep.store.tools import VIEWS
 
 _IMPORTS = "import hydra, wandb, dynprep.app, dynprep.pipeline.predict, dynprep.compare.page"
 _RUN = Path(__file__).resolve().parents[1] / "run.py"
@@ -48,7 +47,7 @@ def _made(store: Path) -> tuple[float, float]:
     seconds = {True: 0.0, False: 0.0}
     for path in store.glob("*/*/result.json"):
         seal = json.loads(path.read_text())
-        seconds[path.parts[-3] in VIEWS] += seal.get("seconds") or 0.0
+        seconds[bool(seal.get("view"))] += seal.get("seconds") or 0.0
     return seconds[False], seconds[True]
 
 

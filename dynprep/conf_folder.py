@@ -1,7 +1,10 @@
 """Where configuration files are: dynprep's own, and those of the user's that add to them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = _PACKAGE / "conf"
@@ -31,3 +34,28 @@ def choices_of(group: str, folders: Sequence[Path]) -> dict[str, Path]:
     """The choices of a group, by name, with their files; names that begin with _ are shared parts, not choices."""
     files = [path for folder in folders for path in sorted((folder / group).glob("*.yaml"))]
     return {path.stem: path for path in reversed(files) if not path.stem.startswith("_")}
+
+
+def shared_parts(path: Path) -> Iterator[Path]:
+    """Files of the shared parts that a choice's defaults list names, in their order.
+
+    A part is a file of the same folder, or, as ``/_shared/NAME@_here_``, of the configuration's root.
+    """
+    node = yaml.safe_load(path.read_text()) or {}
+    for part in node.get("defaults", []):
+        if not isinstance(part, str) or part == "_self_":
+            continue
+        name = part.partition("@")[0]
+        root = path.parent.parent if name.startswith("/") else path.parent
+        file = root / f"{name.lstrip('/')}.yaml"
+        if file.is_file():
+            yield file
+
+
+def read_choice(path: Path) -> dict[str, Any]:
+    """The options of a choice's file, those of its shared parts included, as Hydra would merge them."""
+    merged: dict[str, Any] = {}
+    for part in shared_parts(path):
+        merged |= read_choice(part)
+    own = yaml.safe_load(path.read_text()) or {}
+    return {**merged, **{str(k): v for k, v in own.items() if k != "defaults"}}

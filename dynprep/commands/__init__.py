@@ -62,7 +62,7 @@ def main() -> int:
     if arguments[:1] == ["--version"]:
         print(f"dynprep {__version__}")
         return 0
-    command = _run
+    command: Command = _run
     if arguments and arguments[0] in COMMANDS:
         command, arguments = COMMANDS[arguments[0]], arguments[1:]
     try:

@@ -6,8 +6,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from dynprep.commands.hints import merged_node
-from dynprep.conf_folder import choices_of, conf_folders
+from dynprep.conf_folder import choices_of, conf_folders, read_choice
 from dynprep.config.typed import TARGET, locate
 from dynprep.errors import UserError
 from dynprep.stages.base import Stage
@@ -23,7 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     console.width = max(console.width, _NARROWEST)
     folders = conf_folders()
     for group in sorted({p.name for folder in folders for p in folder.iterdir() if p.is_dir()}):
-        nodes = {name: merged_node(path) for name, path in choices_of(group, folders).items()}
+        nodes = {name: read_choice(path) for name, path in choices_of(group, folders).items()}
         kind = _kind(group, nodes)
         if kind is not None:
             _print_group(console, f"{group}: {kind.makes.what}", group, nodes)

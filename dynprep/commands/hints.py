@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from hydra.errors import MissingConfigException
-from omegaconf import OmegaConf
 
+from dynprep.conf_folder import choices_of, read_choice
 from dynprep.errors import UserError, nearest
 
 _UNKNOWN = re.compile(r"not in struct|Could not override|No match in the defaults", re.IGNORECASE)
@@ -59,8 +59,6 @@ def about_option(message: str, folders: Sequence[Path]) -> str:
 
 def check_choice(group: str, choice: str, folders: Sequence[Path]) -> None:
     """Raise UserError for a choice of a sweep that no file holds: Hydra would find out at that job."""
-    from dynprep.conf_folder import choices_of
-
     known = sorted(choices_of(group, folders))
     if known and choice.isidentifier() and choice not in (*known, "null"):
         raise UserError(f"{group}={choice}: no such choice; {nearest(choice, known)}")
@@ -72,26 +70,14 @@ def known_options(folders: Sequence[Path]) -> dict[str, list[str]]:
     for folder in folders:
         for path in sorted(folder.rglob("*.yaml")):
             inner = path.relative_to(folder).parts
-            if inner[0] in _ASIDE or path.stem.startswith("_"):
+            if inner[0] in _ASIDE or any(part.startswith("_") for part in inner):
                 continue
             group = inner[0] if len(inner) > 1 else ""
             choice = f"{group}={path.stem}" if group else "config"
             if group:
                 options.setdefault(group, []).append(choice)
-            _collect(merged_node(path), group, choice, options)
+            _collect(read_choice(path), group, choice, options)
     return options
-
-
-def merged_node(path: Path) -> dict[str, Any]:
-    """The content of a choice's file with that of the shared parts that its defaults name."""
-    node = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    own = {str(k): v for k, v in node.items()} if isinstance(node, dict) else {}
-    merged: dict[str, Any] = {}
-    for part in own.pop("defaults", []) if path.parent.name != path.anchor else []:
-        if isinstance(part, str) and part != "_self_":
-            shared = (path.parent / part).with_suffix(".yaml")
-            merged |= merged_node(shared) if shared.is_file() else {}
-    return {**merged, **own}
 
 
 def _collect(node: Any, above: str, choice: str, options: dict[str, list[str]]) -> None:

@@ -84,9 +84,7 @@ def _file_fault(path: Path, scene: DatasetScene, artefact: type[Artefact]) -> st
 def _array_fault(values: np.ndarray, scene: DatasetScene, artefact: type[Artefact]) -> str | None:
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         return "holds NaN or infinity"
-    if issubclass(artefact, DepthMap) and (values.shape, values.dtype) != (
-        scene.frames.size,
-        np.float32,
-    ):
+    is_map = issubclass(artefact, DepthMap)
+    if is_map and (values.shape != scene.frames.size or values.dtype != np.float32):
         return f"is {values.dtype} {values.shape}; float32 {scene.frames.size} is meant"
     return None

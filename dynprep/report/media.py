@@ -108,7 +108,8 @@ class MediaMaker:
     def _cached(
         self, what: str, read: Sequence[type[Artefact]], options: dict[str, int], draw: Draw
     ) -> Result:
-        keys = {artefact.name: self.scene.key(artefact) for artefact in (*read, Images)}
+        artefacts: list[type[Artefact]] = [*read, Images]
+        keys = {artefact.name: self.scene.key(artefact) for artefact in artefacts}
         recipe = Recipe("media", what, kind_version=_VERSION, options=options, inputs=keys)
         return self.store.cached(recipe, draw)
 

@@ -46,7 +46,7 @@ def _score_all(
     shown = {*artefacts, Images}
 
     def cached(artefact: type[Artefact], scorer: Scorer) -> Scores:
-        read = (artefact, Images, *scorer.reads)
+        read: list[type[Artefact]] = [artefact, Images, *scorer.reads]
         recipe = Recipe(
             stage="scores",
             backend=scorer.name,

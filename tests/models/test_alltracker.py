@@ -188,7 +188,7 @@ def test_all_pairs_are_upstreams(upstream: Upstream, memory: float, together: in
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-true"])
 def test_the_engine_leaves_the_network_as_it_was(precision: Precision) -> None:
-    network, clip = made_up("tiny"), video(4, 64, 96)
+    network, clip = alltracker("tiny"), video(4, 64, 96)
     options = InferenceOptions(precision, channels_last=False, compile=False)
     options.prepare(network, "cpu", ("flow_head.2", "visconf_head.2"))
     before = network.track(clip, 1, iters=2)
@@ -210,7 +210,7 @@ def test_the_engine_leaves_the_network_as_it_was(precision: Precision) -> None:
 
 
 def test_the_engine_compiles_what_was_compiled() -> None:
-    network = made_up("tiny")
+    network = alltracker("tiny")
     network.update_block.motion_encoder.compile()
     block = AllPairs(network, torch.zeros(2, 128, 16, 16), 1, 1e9, 1).parts.update_block
     assert block.motion_encoder._compiled_call_impl is not None
