@@ -13,12 +13,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
 # how long an example takes says more of the machine than of the code
 hypothesis_settings.register_profile(
@@ -29,7 +26,7 @@ hypothesis_settings.load_profile("dynprep")
 ROOT = Path(__file__).resolve().parents[1]
 APC = ROOT / "tests" / "data" / "apc"  # real frames with depth and camera, see the README there
 SHARED = ROOT.parent / "shared"
-SMALL = ["data.count=8", "data.height=96", "data.width=160", "flow.rate=8", "logger.samples=2"]
+SMALL = ["data.count=8", "data.height=96", "data.width=160", "flow.rate=8", "logger.samples=1"]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -56,14 +53,9 @@ def quiet_wandb(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 def composed(overrides: list[str]) -> tuple[dict, dict[str, str]]:
     """The configuration and choices that the command line would give."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("config", overrides, return_hydra_config=True)
-    choices = {str(k): str(v) for k, v in config.hydra.runtime.choices.items()}
-    plain = OmegaConf.to_container(
-        OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True
-    )
-    return plain, choices  # type: ignore[return-value]
+    from dynprep.compose import compose_config
+
+    return compose_config(overrides)
 
 
 RunHere = Callable[..., Path]

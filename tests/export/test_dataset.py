@@ -34,7 +34,7 @@ def test_dataset_is_complete_linked_and_explained(run_here: RunHere, tmp_path: P
         "marigold/depth_npy", "alltracker", "points",
     }  # fmt: skip
     depth = folders["depth_anything_v2"]
-    assert depth["backend"].endswith("ParallaxDepth") and depth["options"]["fill_masked"] is True
+    assert depth["backend"] == "parallax" and depth["options"]["fill_masked"] is True
     assert depth["versions"]["numpy"] == np.__version__ and len(depth["key"]) == 32
     (stored,) = (tmp_path / "store" / "depth").iterdir()
     assert stored.name == depth["key"]
@@ -159,7 +159,7 @@ def test_report_needs_nothing_else(run_here: RunHere) -> None:
     page = (out / "report.html").read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
     for word in ("What ran", "Tracks of the middle frame", "data:video/mp4", "Alignment over time", "<svg",
-                 "NOT metric", "flow/delta_avg"):  # fmt: skip
+                 "NOT metric", "tracks/delta_avg"):  # fmt: skip
         assert word in page
     assert page.count("data:image/jpeg") >= 2 * 7
     assert (out / "media" / "demo" / "tracks.mp4").is_file()
@@ -207,7 +207,7 @@ def test_wandb_offline_holds_panels_curves_and_tables(run_here: RunHere) -> None
     (folder,) = (out / "wandb").glob("offline-run-*")
     media = folder / "files" / "media"
     stages = {p.name.rsplit("_", 2)[0] for p in (media / "images" / "demo").iterdir()}
-    assert {"images", "masks", "metric_depth", "depth", "alignment", "prior", "flow"} <= stages
+    assert {"images", "masks", "metric_depth", "depth", "alignment", "prior", "tracks"} <= stages
     assert (
         list(media.rglob("*.mp4"))
         and list((media / "object3D").rglob("*.json"))
@@ -215,7 +215,7 @@ def test_wandb_offline_holds_panels_curves_and_tables(run_here: RunHere) -> None
     )
     parsed = _read_wandb(folder)
     assert parsed["exit"] == 0
-    assert parsed["summary"]["score/flow/delta_avg"] > 0 and parsed["config"]["flow"]["rate"] == 8
+    assert parsed["summary"]["score/tracks/delta_avg"] > 0 and parsed["config"]["flow"]["rate"] == 8
     assert sum("demo/alignment/scale" in step for step in parsed["history"]) == 8
 
 
@@ -243,7 +243,7 @@ def _read_wandb(folder: Path) -> dict:
 
 def test_csv_logger(run_here: RunHere) -> None:
     text = (run_here(*SMALL, "logger=csv") / "metrics.csv").read_text()
-    assert "time/flow," in text and "flow/delta_avg," in text
+    assert "time/tracks," in text and "tracks/delta_avg," in text
 
 
 def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> Non
 def test_a_crash_while_laying_out_does_not_lock_the_folder(
     run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dynprep.view import dataset
+    from dynprep.export import dataset
 
     scene = run_here(*SMALL) / "dataset" / "demo"
     links: list[Path] = []
