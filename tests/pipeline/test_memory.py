@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from dynprep.artefacts import Artefact, Scene
 from dynprep.errors import UserError
 from dynprep.models.inference import InferenceOptions
-from dynprep.artefacts import Artefact, Scene
 from dynprep.pipeline.predict import StageModule
 from dynprep.scene.frames import Frames
 from dynprep.scene.resolution import Resolution
