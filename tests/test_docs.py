@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dynprep.config import reference
 from tests.conftest import ROOT, SMALL
 
 
@@ -83,10 +82,14 @@ def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) ->
 
 
 def test_options_page_is_current() -> None:
+    from dynprep.config import reference
+
     assert (ROOT / "docs" / "options.md").read_text() == reference.page(), "run make docs"
 
 
 def test_every_option_has_type_unit_and_effect() -> None:
+    from dynprep.config import reference
+
     for option in reference.every_option():
         assert option.kind and option.effect, option.name
         assert option.unit or "number" not in option.kind, f"{option.name}: no [unit]"
