@@ -7,8 +7,9 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all cores each would
 
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import deepcopy
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -51,11 +52,16 @@ def quiet_wandb(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, str(home))
 
 
-def composed(overrides: list[str]) -> tuple[dict, dict[str, str]]:
-    """The configuration and choices that the command line would give."""
+@lru_cache
+def _composed(overrides: tuple[str, ...]) -> tuple[dict, dict[str, str]]:
     from dynprep.compose import compose_config
 
     return compose_config(overrides)
+
+
+def composed(overrides: Sequence[str]) -> tuple[dict, dict[str, str]]:
+    """The configuration and choices that the command line would give."""
+    return deepcopy(_composed(tuple(overrides)))  # Hydra takes its time
 
 
 RunHere = Callable[..., Path]

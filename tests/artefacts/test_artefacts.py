@@ -214,7 +214,7 @@ def seen(values: Array) -> Write:
 
 NOT_FINITE: dict[str, tuple[Write, str]] = {
     "depth": (relative(with_nan(a_map())), f"depth of frame {STEM}: 1 of {H * W}"),
-    "depth, infinite": (relative(a_map() / 0), f"depth of frame {STEM}: {H * W} of"),
+    "depth, infinite": (relative(np.full((H, W), np.inf, np.float32)), f"depth of frame {STEM}: {H * W} of"),
     "depth of depth": (relative(with_nan(a_map()), MapKind.DEPTH), f"depth of frame {STEM}"),
     "metric_depth": (metric(with_nan(a_map())), f"metric_depth of frame {STEM}"),
     "its intrinsics": (metric(a_map(), with_nan(KNOWN)), f"intrinsics of frame {STEM}"),
@@ -237,13 +237,12 @@ NOT_FINITE: dict[str, tuple[Write, str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero")
 @pytest.mark.parametrize("what", NOT_FINITE)
 def test_what_is_not_finite_is_refused(what: str, result: Result) -> None:
     write, said = NOT_FINITE[what]
-    with pytest.raises(UserError, match=f"^{said}.*values are not finite"):
+    with pytest.raises(UserError, match=f"^{said}.*values are not finite") as caught:
         write(result.writer("item"))
-    assert "\n" not in said
+    assert "\n" not in str(caught.value)
 
 
 WRONG: dict[str, tuple[Write, str]] = {
@@ -500,7 +499,7 @@ def test_no_form_of_tracks_gives_other_tracks(
     assert np.isfinite(back).all() and ((back[:, 2:] >= 0) & (back[:, 2:] <= 1)).all()
     # half floats have 11 bits, and logits as half floats some of a probability's
     near = np.abs(back - values)
-    assert (near[:, :2] <= (0.5 if dtype == "float16" else 0) + 0).all()
+    assert (near[:, :2] <= (0.5 if dtype == "float16" else 0)).all()
     assert (near[:, 2:] <= (2e-3 if dtype == "float16" else 1e-4)).all()
 
 

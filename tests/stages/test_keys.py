@@ -83,7 +83,7 @@ class Fixed(Source):
         raise AssertionError("keys are known before anything is read")
 
     def intrinsics(self) -> dict[int, list[float]]:
-        return dict.fromkeys(range(4), [140.0, 140.0, 79.5, 47.5])
+        return {k: [140.0, 140.0, 79.5, 47.5] for k in range(4)}
 
 
 @dataclass
