@@ -67,19 +67,18 @@ def composed(overrides: Sequence[str]) -> tuple[dict, dict[str, str]]:
 RunHere = Callable[..., Path]
 
 
-@pytest.fixture
-def run_here(tmp_path: Path) -> RunHere:
-    """Run dynprep in this process; gives the run's folder. Store and datasets are under tmp_path."""
+def runner(root: Path) -> RunHere:
+    """Runs dynprep in this process; gives the run's folder. Store and datasets are under ``root``."""
 
     def call(*overrides: str, name: str = "run") -> Path:
         from dynprep.app import run
 
-        folder = tmp_path / name
+        folder = root / name
         folder.mkdir(exist_ok=True)
         given = {o.split("=")[0] for o in overrides}
         base = {
             "dataset_dir": f"dataset_dir={folder / 'dataset'}",
-            "store_dir": f"store_dir={tmp_path / 'store'}",
+            "store_dir": f"store_dir={root / 'store'}",
             "logger": "logger=none",
             "logger.report": "logger.report=false",
             "trainer.readers": "trainer.readers=0",
@@ -89,6 +88,12 @@ def run_here(tmp_path: Path) -> RunHere:
         return folder
 
     return call
+
+
+@pytest.fixture
+def run_here(tmp_path: Path) -> RunHere:
+    """Run dynprep in this process, under tmp_path."""
+    return runner(tmp_path)
 
 
 def command(*arguments: str) -> list[str]:
