@@ -5,6 +5,8 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all cores each would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import io
+import logging
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -120,6 +122,39 @@ def cli(
 def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the real command line in tmp_path."""
     return partial(cli, tmp_path)
+
+
+@pytest.fixture
+def run_main(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line as ``run_cli`` runs it, but in this process: no start of Python and its imports."""
+    from dynprep import commands, sweep
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        root = logging.getLogger()
+        before = list(root.handlers), root.level
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", ["dynprep", *arguments])
+            patch.setattr(sys, "stdin", io.StringIO())
+            patch.setattr(sweep, "_current", [])
+            patch.setenv("HYDRA_FULL_ERROR", "1")  # which it sets itself, for good
+            patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+            try:
+                status: object = commands.main()
+            except SystemExit as end:
+                status = end.code
+            finally:  # Hydra's handlers write to this test's folder and streams
+                for handler in set(root.handlers) - set(before[0]):
+                    handler.close()
+                root.handlers[:], root.level = before
+        told = capsys.readouterr()
+        code = status if isinstance(status, int) else int(status is not None)
+        return subprocess.CompletedProcess(list(arguments), code, told.out, told.err)
+
+    return call
 
 
 def texture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
