@@ -110,7 +110,7 @@ def test_csv_logger(run_here: RunHere) -> None:
     assert "time/tracks," in text and "tracks/delta_avg," in text
 
 
-def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> None:
+def test_terminal_is_readable_at_80_columns(run_cli: Cli, run_main: Cli) -> None:
     done = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert done.returncode == 0, done.stderr
     rows = ("stage ", "images ", "metric_depth ", "tracks ", "points ")
@@ -118,7 +118,7 @@ def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> Non
     assert len(tables) == 2 * len(rows) and max(len(line.rstrip()) for line in tables) <= 80
     assert "\x1b" not in done.stderr and "needs up to" in done.stderr and "per s" in done.stderr
     assert not done.stdout
-    again = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
+    again = run_main(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert "all" in again.stderr and not re.search(r"\d items in \d", again.stderr)
 
 
