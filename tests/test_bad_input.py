@@ -179,6 +179,7 @@ def test_sensor_without_depth_and_with_a_wrong_scale(run_here: RunHere, tmp_path
         )  # fmt: skip
 
 
+@pytest.mark.usefixtures("small_store")
 def test_foreign_files_are_never_deleted(run_here: RunHere, tmp_path: Path) -> None:
     foreign = tmp_path / "run" / "dataset" / "demo" / "masks"
     foreign.mkdir(parents=True)
@@ -201,6 +202,7 @@ def test_foreign_files_are_never_deleted(run_here: RunHere, tmp_path: Path) -> N
     assert target.read_bytes() == b"edited by hand"
 
 
+@pytest.mark.usefixtures("small_store")
 def test_shorter_clip_removes_only_what_dynprep_wrote(run_here: RunHere) -> None:
     out = run_here(*SMALL) / "dataset" / "demo"
     assert len(list((out / "images").iterdir())) == 8

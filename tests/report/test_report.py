@@ -18,6 +18,7 @@ from tests.read_wandb import parse
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.usefixtures("small_store")
 def test_report_needs_nothing_else(run_here: RunHere) -> None:
     out = run_here(*SMALL, "metric_depth=parallax", "logger.report=true", "logger.samples=2")
     page = (out / "report.html").read_text()
@@ -31,6 +32,7 @@ def test_report_needs_nothing_else(run_here: RunHere) -> None:
     assert cloud.shape[1] == 6 and np.isfinite(cloud).all() and (cloud[:, 2] < 0).all()
 
 
+@pytest.mark.usefixtures("small_store")
 def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
     browser = (
         shutil.which("chromium")
@@ -66,6 +68,7 @@ def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
     assert pixels.std() > 30 and len(np.unique(pixels.reshape(-1, 3)[::97], axis=0)) > 500
 
 
+@pytest.mark.usefixtures("small_store")
 def test_wandb_offline_holds_panels_curves_and_tables(run_here: RunHere) -> None:
     out = run_here(*SMALL, "logger=wandb")
     (folder,) = (out / "wandb").glob("offline-run-*")
@@ -105,6 +108,7 @@ def _read_wandb(folder: Path) -> dict:
     return parsed
 
 
+@pytest.mark.usefixtures("small_store")
 def test_csv_logger(run_here: RunHere) -> None:
     text = (run_here(*SMALL, "logger=csv") / "metrics.csv").read_text()
     assert "time/tracks," in text and "tracks/delta_avg," in text
