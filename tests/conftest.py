@@ -21,6 +21,8 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
 
+from tests.processes import Forked
+
 # how long an example takes says more of the machine than of the code
 hypothesis_settings.register_profile(
     "dynprep", deadline=None, suppress_health_check=[HealthCheck.too_slow]
@@ -115,16 +117,17 @@ def small_store(tmp_path: Path, made_small: Path) -> Path:
     return Path(shutil.copytree(made_small, tmp_path / "store", ignore=aside))
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, str(ROOT / "run.py"), *arguments]
+def cli(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in ``folder``, in a process of its own whose libraries are imported already."""
+    return Forked(folder, *arguments).wait()
 
 
-def cli(
+def fresh_cli(
     folder: Path, *arguments: str, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run the real command line in ``folder``."""
+    """Run the command line in ``folder`` as users start it."""
     return subprocess.run(
-        command(*arguments),
+        [sys.executable, str(ROOT / "run.py"), *arguments],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -137,8 +140,14 @@ def cli(
 
 @pytest.fixture
 def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Run the real command line in tmp_path."""
+    """Run the command line in tmp_path, in a process of its own."""
     return partial(cli, tmp_path)
+
+
+@pytest.fixture
+def run_fresh_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the command line in tmp_path as users start it: some seconds of imports."""
+    return partial(fresh_cli, tmp_path)
 
 
 @pytest.fixture

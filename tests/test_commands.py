@@ -15,7 +15,7 @@ from PIL import Image
 from dynprep import __version__
 from dynprep.commands import COMMANDS
 from dynprep.commands.job import flags_first
-from tests.conftest import ROOT, SMALL, cli, runner
+from tests.conftest import ROOT, SMALL, fresh_cli, runner
 
 Main = Callable[..., subprocess.CompletedProcess[str]]
 QUIET = ["logger=none", "logger.report=false"]
@@ -108,8 +108,8 @@ def test_a_verb_without_arguments_shows_how_it_is_used(verb: str, run_main: Main
 
 def test_the_front_doors_are_the_same(tmp_path: Path) -> None:
     """In processes of their own: a checkout's run.py, and its exit status for a mistake."""
-    assert cli(tmp_path, "--version").stdout == f"dynprep {__version__}\n"
-    one_line(cli(tmp_path, "validate", "nowhere"), "nowhere")
+    assert fresh_cli(tmp_path, "--version").stdout == f"dynprep {__version__}\n"
+    one_line(fresh_cli(tmp_path, "validate", "nowhere"), "nowhere")
 
 
 # flags ----------------------------------------------------------------------------------------

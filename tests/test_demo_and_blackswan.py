@@ -37,8 +37,8 @@ def moved(points: np.ndarray, depth_m: np.ndarray, first: int, second: int) -> n
     return there[:, :2] / there[:, 2:3] * camera[:2] + camera[2:]
 
 
-def test_real_frames_with_a_sensors_depth(run_cli: Cli, tmp_path: Path) -> None:
-    done = run_cli(
+def test_real_frames_with_a_sensors_depth(run_fresh_cli: Cli, tmp_path: Path) -> None:
+    done = run_fresh_cli(
         "data=frames", f"data.path={APC / 'images'}", "data.name=apc", "masks=motion",
         "metric_depth=sensor", f"metric_depth.path={APC / 'depth'}",
         f"camera.file={APC / 'camera.json'}", "alignment=huber", "flow.rate=4",

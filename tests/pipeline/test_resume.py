@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROVENANCE, SMALL, RunHere, command, tree
+from dynprep.commands.job import STOPPED
+from tests.conftest import PROVENANCE, SMALL, RunHere, cli, tree
+from tests.processes import Forked
 
 STAGES = (
     "images", "optical_flow", "camera_path", "parallax", "masks", "metric_depth", "depth",
@@ -86,7 +88,7 @@ def test_same_bytes_for_other_batches_and_seeds_of_speed(run_here: RunHere, tmp_
     assert tree(a / "dataset", PROVENANCE) == tree(b / "dataset", PROVENANCE)
 
 
-def wait_for_work(store: Path, stage: str, process: subprocess.Popen[bytes]) -> bool:
+def wait_for_work(store: Path, stage: str, process: Forked) -> bool:
     """Wait until ``stage`` has begun to write; False if the process ended before."""
     end = time.monotonic() + 120
     while time.monotonic() < end:
@@ -111,22 +113,20 @@ def test_kill_in_every_kind_of_stage_then_rerun_gives_the_same_bytes(tmp_path: P
     ]
     store = tmp_path / "killed"
 
-    def start(where: Path, out: str) -> subprocess.Popen[bytes]:
-        arguments = command(*options, f"store_dir={where}", f"dataset_dir={tmp_path / out}")
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen(arguments, cwd=tmp_path, stdout=quiet, stderr=quiet)
+    def start(where: Path, out: str) -> Forked:
+        return Forked(tmp_path, *options, f"store_dir={where}", f"dataset_dir={tmp_path / out}")
 
-    assert start(tmp_path / "calm", "calm_out").wait(300) == 0
+    assert start(tmp_path / "calm", "calm_out").wait().returncode == 0
     killed = []
     for stage in KILLED:
         process = start(store, "killed_out")
         if wait_for_work(store, stage, process):
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             killed.append(stage)
-        process.wait(300)
+        process.wait()
     # very short stages may be over before they are seen
     assert len(killed) >= len(KILLED) - 2 and {"optical_flow", "parallax", "tracks"} <= set(killed)
-    assert start(store, "killed_out").wait(300) == 0
+    assert start(store, "killed_out").wait().returncode == 0
     assert tree(tmp_path / "killed_out", PROVENANCE) == tree(tmp_path / "calm_out", PROVENANCE)
     assert not list(store.rglob(".tmp-*")) and not list((tmp_path / "killed_out").rglob(".tmp-*"))
 
@@ -135,17 +135,14 @@ def test_kill_in_every_kind_of_stage_then_rerun_gives_the_same_bytes(tmp_path: P
 def test_two_processes_share_one_store(tmp_path: Path) -> None:
     store = tmp_path / "store"
 
-    def start(out: str) -> subprocess.Popen[str]:
-        arguments = command(
-            *SMALL, "logger=none", f"store_dir={store}", f"dataset_dir={tmp_path / out}"
-        )
-        return subprocess.Popen(
-            arguments, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    def start(out: str) -> Forked:
+        return Forked(
+            tmp_path, *SMALL, "logger=none", f"store_dir={store}", f"dataset_dir={tmp_path / out}"
         )
 
-    both = [start("a"), start("b")]
-    said = [process.communicate(timeout=300)[1] for process in both]
-    assert [p.returncode for p in both] == [0, 0], said
+    both = [process.wait() for process in [start("a"), start("b")]]
+    said = [done.stderr for done in both]
+    assert [done.returncode for done in both] == [0, 0], said
     assert tree(tmp_path / "a", PROVENANCE) == tree(tmp_path / "b", PROVENANCE)
     # each stage's items were made by exactly one of the two
     made = [len(re.findall(r": \d+ items in \d", text)) for text in said]
@@ -204,32 +201,24 @@ def test_ctrl_c_says_so_and_the_rerun_goes_on(tmp_path: Path) -> None:
     # a stage of some seconds, so that the interrupt meets work and not the end of it
     options = [
         "data.count=40",
+        "data.height=240",
+        "data.width=320",
         "flow.rate=16",
         "stages=[tracks]",
         "logger=none",
         "logger.report=false",
     ]
-    arguments = command(
-        *options, f"store_dir={tmp_path / 'store'}", f"dataset_dir={tmp_path / 'out'}"
-    )
-    process = subprocess.Popen(
-        arguments,
-        cwd=tmp_path,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    options += [f"store_dir={tmp_path / 'store'}", f"dataset_dir={tmp_path / 'out'}"]
+    process = Forked(tmp_path, *options, own_group=True)
     end = time.monotonic() + 60
     while not list(tmp_path.glob("store/optical_flow/*/*.npy")) and time.monotonic() < end:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to readers too
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode != 0
-    assert (
-        "stopped; run the same command again" in said.splitlines()[-1] and "Traceback" not in said
-    )
-    assert subprocess.run(arguments, cwd=tmp_path, capture_output=True, check=False).returncode == 0
+    done = process.wait()
+    assert done.returncode == STOPPED
+    assert "stopped; run the same command again" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert cli(tmp_path, *options).returncode == 0
 
 
 @pytest.mark.usefixtures("small_store")

@@ -43,9 +43,11 @@ def test_the_hubs_cache_is_used_without_a_network(
 
 @pytest.mark.parametrize("env", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}])
 def test_offline_is_said_before_any_stage_runs(
-    env: dict[str, str], run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    env: dict[str, str],
+    run_fresh_cli: Callable[..., subprocess.CompletedProcess[str]],
+    tmp_path: Path,
 ) -> None:
-    done = run_cli("experiment=adagar", env={**env, "HF_HOME": str(tmp_path / "hub")})
+    done = run_fresh_cli("experiment=adagar", env={**env, "HF_HOME": str(tmp_path / "hub")})
     assert done.returncode == 1 and not (tmp_path / "outputs" / "store" / "images").exists()
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("dynprep: weights lpiccinelli/unidepth-v2-vitl14 (model.safetensors): ")
