@@ -168,7 +168,7 @@ def _rank(rank: int, folder: str, out) -> None:  # type: ignore[no-untyped-def]
 
 
 def test_two_ranks_say_what_one_says(tmp_path) -> None:  # type: ignore[no-untyped-def]
-    context = torch.multiprocessing.get_context("spawn")
+    context = torch.multiprocessing.get_context("forkserver")
     out = context.SimpleQueue()
     both = [context.Process(target=_rank, args=(r, str(tmp_path), out)) for r in range(2)]
     for process in both:
