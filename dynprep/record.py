@@ -156,7 +156,9 @@ def _gpus() -> list[str]:
 
 
 def _code() -> dict[str, Any]:
-    """Commit of the checkout, and whether files of it were changed; None outside of git."""
+    """Commit of the checkout, and whether files of it were changed; None for an installed package."""
+    if not (_ROOT / ".git").exists():
+        return {"commit": None, "changed": None}
     git = ["git", "-C", str(_ROOT)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, check=True)

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import sys
 import textwrap
 import traceback
@@ -189,7 +190,9 @@ def _show_help() -> None:
     with contextlib.redirect_stdout(caught), contextlib.suppress(SystemExit):  # Hydra ends there
         _job()
     for line in caught.getvalue().splitlines():
-        shown = line.replace(" _base,", "").replace(", _base", "")
+        if line.startswith("_"):  # a folder of shared parts
+            continue
+        shown = re.sub(r"\b_\w+, ", "", line)
         narrow = textwrap.wrap(
             shown, _HELP_WIDTH, subsequent_indent="      ", break_long_words=False
         )
