@@ -9,7 +9,6 @@ from dynprep.arrays import Float32Array, UInt8Array
 from dynprep.artefacts.alignment import AlignedDisparity
 from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
 from dynprep.artefacts.files import Place
-from dynprep.artefacts.images import Images
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
