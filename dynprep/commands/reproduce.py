@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     """Repeat the run that the one argument names, and return the exit status."""
     if len(arguments) != 1:
         raise UserError(
-            "dynprep reproduce: name one run's folder, such as outputs/runs/DATE/TIME, and nothing else: it is "
+            "reproduce: name one run's folder, such as outputs/runs/DATE/TIME, and nothing else: it is "
             "repeated as it was"
         )
     return reproduce(Path(arguments[0]))
