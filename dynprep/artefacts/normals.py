@@ -39,7 +39,7 @@ def _steadiness(artefact: type[Artefact], scene: SceneResults) -> Scores:
         if known.any():
             cosine = (before[known] * after[known]).sum(1) / lengths[known]
             means.append(float(np.degrees(np.arccos(np.clip(cosine, -1, 1))).mean()))
-    return {f"{artefact.name}/steadiness/deg": float(np.mean(means))} if means else {}
+    return {f"{artefact.name}/turn_deg": float(np.mean(means))} if means else {}
 
 
 def _same_direction(a: SceneResults, b: SceneResults, stem: str) -> float:

@@ -49,7 +49,7 @@ def test_a_run_with_normals(run_here: RunHere) -> None:
     assert np.isclose(lengths[lengths > 0], 1, atol=1e-5).all()
     assert (lengths > 0).mean() > 0.9 and (normals[..., 2] <= 0).mean() > 0.9
     found = json.loads((run / "consistency.json").read_text())["demo"]
-    assert 0 < found["normals/steadiness/deg"] < 60
+    assert 0 < found["normals/turn_deg"] < 60
     assert (run / "media" / "demo" / "normals" / "00000.jpg").is_file()
 
 
