@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -29,9 +29,6 @@ from dynprep.files import read_array, read_arrays
 from dynprep.scene.frames import Frame, Frames
 from dynprep.scene.pictures import listing
 from dynprep.store.references import PROVENANCE
-
-if TYPE_CHECKING:
-    from dynprep.torch_datasets import FrameDataset, TrackDataset
 
 AnArtefact = TypeVar("AnArtefact", bound=Artefact)
 
@@ -129,18 +126,6 @@ class DatasetScene:
     def points(self, kind: str) -> Trajectories:
         """Trajectories in 3D of the object's points (``fg``) or the background's (``bg``)."""
         return self.read(PointTrajectories).of(kind)
-
-    def frame_dataset(self) -> "FrameDataset":
-        """A torch Dataset whose items are frames; needs torch."""
-        from dynprep.torch_datasets import FrameDataset
-
-        return FrameDataset(self)
-
-    def track_dataset(self) -> "TrackDataset":
-        """A torch Dataset whose items are pairs of frames with their tracks; needs torch."""
-        from dynprep.torch_datasets import TrackDataset
-
-        return TrackDataset(self)
 
     def path_of(self, artefact: type[Artefact]) -> Path:
         """Where an artefact's files lie; it must have a place in datasets."""

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from dynprep import __version__
 from dynprep.errors import UserError
+from dynprep.version import __version__
 
 Command = Callable[[Sequence[str]], int]
 

@@ -19,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dynprep.commands import fail
-from dynprep.commands.hints import about_choice, about_option, check_choice, known_options
 from dynprep.conf_folder import CONF, conf_folders, users_conf
+from dynprep.config.hints import about_choice, about_option, check_choice, known_options
 from dynprep.errors import UserError
 from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 

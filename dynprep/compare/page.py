@@ -16,7 +16,6 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 from PIL import Image
 
-from dynprep import __version__
 from dynprep.artefacts import Artefact, SceneResults
 from dynprep.artefacts.alignment import AlignmentFits
 from dynprep.artefacts.depth_map import DepthMap
@@ -31,6 +30,7 @@ from dynprep.cores import cores
 from dynprep.files import write_bytes
 from dynprep.report.options import CompareOptions
 from dynprep.store import ItemWriter, Recipe, Store
+from dynprep.version import __version__
 
 _TEMPLATE = "comparison.html.j2"
 _VERSION = 1  # raised when the same results are drawn in another way

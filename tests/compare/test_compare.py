@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from dynprep.compare.__main__ import main
 from dynprep.reproduce import reproduce
+
 from tests.conftest import SMALL, RunHere
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from dynprep.stages.inputs import Frames, Inputs
 
 from dynprep.errors import UserError
 from dynprep.pipeline.predict import StageModule
 from dynprep.stages.base import Stage
-from dynprep.stages.inputs import Frames, Inputs
 from dynprep.store import ItemWriter
 
 

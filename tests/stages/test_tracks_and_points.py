@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dynprep.stages.flow import Pairs
 
 from dynprep.errors import UserError
-from dynprep.stages.flow import Pairs
 from tests.conftest import SMALL, RunHere, composed
 
 BIGGER = ["data.count=10", "data.height=120", "data.width=216", "flow.rate=4", "logger.samples=2"]

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from dynprep.store.__main__ import main
+
 from tests.conftest import PROVENANCE, SMALL, RunHere, tree
 
 Tool = Callable[..., tuple[int, str]]
