@@ -106,15 +106,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     """The record of the run in ``folder``. Raises UserError where there is none."""
     path = folder / RUN_FILE if folder.is_dir() else folder
     try:
-        found = json.loads(path.read_text())
+        record = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: no record of a run ({error}); name a run's folder, such as "
             "outputs/runs/DATE/TIME"
         ) from None
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
         raise UserError(f"{path}: not a record that this version can read")
-    return found
+    return record
 
 
 def environment() -> dict[str, Any]:

@@ -18,9 +18,9 @@ def main(arguments: Sequence[str]) -> int:
         scene = DatasetScene(Path(argument))
         for line in describe_folders(scene):
             print(f"{scene.folder}/{line}")
-        found = list(faults(scene))
-        for fault in found:
+        lines = list(faults(scene))
+        for fault in lines:
             status = fail(f"{scene.folder}: {fault}")
-        if not found:
+        if not lines:
             print(f"{scene.folder}: {len(scene)} frames, no fault")
     return status
