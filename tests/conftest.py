@@ -5,20 +5,20 @@ import os
 if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all cores each would wait for each other
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import io
+import logging
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
-from functools import partial
+from collections.abc import Callable, Generator, Iterator, Sequence
+from copy import deepcopy
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 from numpy.typing import NDArray
-from omegaconf import OmegaConf
 
 # how long an example takes says more of the machine than of the code
 hypothesis_settings.register_profile(
@@ -29,7 +29,7 @@ hypothesis_settings.load_profile("dynprep")
 ROOT = Path(__file__).resolve().parents[1]
 APC = ROOT / "tests" / "data" / "apc"  # real frames with depth and camera, see the README there
 SHARED = ROOT.parent / "shared"
-SMALL = ["data.count=8", "data.height=96", "data.width=160", "flow.rate=8", "logger.samples=2"]
+SMALL = ["data.count=8", "data.height=96", "data.width=160", "flow.rate=8", "logger.samples=1"]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -54,34 +54,33 @@ def quiet_wandb(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
         monkeypatch.setenv(name, str(home))
 
 
-def composed(overrides: list[str]) -> tuple[dict, dict[str, str]]:
+@lru_cache
+def _composed(overrides: tuple[str, ...]) -> tuple[dict, dict[str, str]]:
+    from dynprep.config.compose import compose_config
+
+    return compose_config(overrides)
+
+
+def composed(overrides: Sequence[str]) -> tuple[dict, dict[str, str]]:
     """The configuration and choices that the command line would give."""
-    GlobalHydra.instance().clear()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("config", overrides, return_hydra_config=True)
-    choices = {str(k): str(v) for k, v in config.hydra.runtime.choices.items()}
-    plain = OmegaConf.to_container(
-        OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True
-    )
-    return plain, choices  # type: ignore[return-value]
+    return deepcopy(_composed(tuple(overrides)))  # Hydra takes its time
 
 
 RunHere = Callable[..., Path]
 
 
-@pytest.fixture
-def run_here(tmp_path: Path) -> RunHere:
-    """Run dynprep in this process; gives the run's folder. Store and datasets are under tmp_path."""
+def runner(root: Path) -> RunHere:
+    """Runs dynprep in this process; gives the run's folder. Store and datasets are under ``root``."""
 
     def call(*overrides: str, name: str = "run") -> Path:
         from dynprep.app import run
 
-        folder = tmp_path / name
+        folder = root / name
         folder.mkdir(exist_ok=True)
         given = {o.split("=")[0] for o in overrides}
         base = {
             "dataset_dir": f"dataset_dir={folder / 'dataset'}",
-            "store_dir": f"store_dir={tmp_path / 'store'}",
+            "store_dir": f"store_dir={root / 'store'}",
             "logger": "logger=none",
             "logger.report": "logger.report=false",
             "trainer.readers": "trainer.readers=0",
@@ -91,6 +90,12 @@ def run_here(tmp_path: Path) -> RunHere:
         return folder
 
     return call
+
+
+@pytest.fixture
+def run_here(tmp_path: Path) -> RunHere:
+    """Run dynprep in this process, under tmp_path."""
+    return runner(tmp_path)
 
 
 def command(*arguments: str) -> list[str]:
@@ -117,6 +122,39 @@ def cli(
 def run_cli(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     """Run the real command line in tmp_path."""
     return partial(cli, tmp_path)
+
+
+@pytest.fixture
+def run_main(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """The command line as ``run_cli`` runs it, but in this process: no start of Python and its imports."""
+    from dynprep import commands, sweep
+
+    def call(*arguments: str) -> subprocess.CompletedProcess[str]:
+        root = logging.getLogger()
+        before = list(root.handlers), root.level
+        capsys.readouterr()
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            patch.setattr(sys, "argv", ["dynprep", *arguments])
+            patch.setattr(sys, "stdin", io.StringIO())
+            patch.setattr(sweep, "_current", [])
+            patch.setenv("HYDRA_FULL_ERROR", "1")  # which it sets itself, for good
+            patch.setenv("PYTHONPATH", os.environ.get("PYTHONPATH", ""))
+            try:
+                status: object = commands.main()
+            except SystemExit as end:
+                status = end.code
+            finally:  # Hydra's handlers write to this test's folder and streams
+                for handler in set(root.handlers) - set(before[0]):
+                    handler.close()
+                root.handlers[:], root.level = before
+        told = capsys.readouterr()
+        code = status if isinstance(status, int) else int(status is not None)
+        return subprocess.CompletedProcess(list(arguments), code, told.out, told.err)
+
+    return call
 
 
 def texture(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:

@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.tracks import made_up
+from benchmarks.random_weights import seeded
 from dynprep.arrays import check_shapes
 from dynprep.metrics.consistency import EdgeSharpness, WarpConsistency, likeness
 from dynprep.metrics.depth import AffineFit, DepthErrors, MedianScale
 from dynprep.metrics.masks import MaskScores
 from dynprep.metrics.regions import agreement
 from dynprep.metrics.tracks import CycleConsistency, TapVid
+from dynprep.models import AllTracker
 from dynprep.models.alltracker.correlation import Correlation, pyramid
 from dynprep.models.alltracker.engine import AllPairs
 from dynprep.models.alltracker.network import Framing
@@ -77,7 +78,7 @@ def t(*shape: int) -> torch.Tensor:
 
 
 R, T, LINK = np.eye(3), np.ones(3), Link(0, 1, a(9, 2), a(9))
-TRACKER = made_up("tiny")
+TRACKER = seeded(AllTracker("tiny"), gain=0.5)
 PIXELS = Pixels(torch.arange(4), torch.arange(4), (2, 3))
 FIT = unidepth_framing.Framing.of(64, 64, VARIANTS["vits14"], None)
 READOUT = Readout(a(2, 2), (64, 64), Framing(64, 64), torch.device("cpu"))

@@ -48,7 +48,7 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
         (["flow.rat=4"], ["flow.rat", "flow.rate"]),
         (["aligment=median"], ["aligment", "alignment"]),
         (["flow.rate=four"], ["flow.rate=four", "whole number"]),
-        (["flow.rate=0"], ["flow", "rate is 0"]),
+        (["flow.rate=0"], ["flow.rate is 0; it must be 1 or more"]),
         (["+depth.strenght=3"], ["depth.strenght", "strength"]),
         (["stages=[depht]"], ["depht", "did you mean depth"]),
         (["alignment.method=meadian"], ["alignment.method=meadian", "median or lstsq or huber"]),
@@ -137,7 +137,7 @@ def test_one_frame_says_what_cannot_work_and_two_frames_work(
     )
     single = run_here(
         *FRAMES, f"data.path={one}", "metric_depth=sensor", f"metric_depth.path={tmp_path / 'depth'}",
-        "metric_depth.scale=1.0", "stages=[metric_depth,masks,flow]", name="single",
+        "metric_depth.scale=1.0", "stages=[metric_depth,masks,tracks]", name="single",
     )  # fmt: skip
     assert (single / "dataset" / "one" / "unidepth_disp" / "00000.npy").is_file()
     assert (single / "dataset" / "one" / "alltracker" / "00000_00000.npy").is_file()

@@ -8,13 +8,21 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dynprep.artefacts.intrinsics import SeenIntrinsics
+from dynprep.artefacts.relative_disparity import RelativeDisparity
+from dynprep.conf_folder import choices_of, read_choice, shared_parts
 from dynprep.config.build import settings
-from dynprep.config.typed import fits
+from dynprep.config.typed import matches_type
 from tests.conftest import ROOT, composed
 
 CONF = ROOT / "conf"
 FILES = sorted(p for p in CONF.rglob("*.yaml") if "hydra" not in p.parts)
 SIZES = ("small", "base", "large")
+# the stage that a group's choices make; others only set options
+STAGE = {
+    "masks": "masks", "metric_depth": "metric_depth", "depth": "depth", "alignment": "alignment",
+    "prior": "prior", "flow": "tracks", "points": "points",
+}  # fmt: skip
 GROUPS = {
     "data": {"demo", "video", "frames"},
     "resolution": {"native", "480p", "720p", "1080p"},
@@ -35,13 +43,13 @@ GROUPS = {
     "layout": {"adagar", "shape_of_motion"},
     "trainer": {"cpu", "gpu", "mps", "auto", "ddp", "ddp_cpu"},
     "logger": {"wandb", "csv", "none"},
-    "experiment": {"offline", "adagar", "shape_of_motion", "fast", "best"},
+    "experiment": {"offline", "adagar", "shape_of_motion", "fast", "best", "search"},
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_group_is_there(group: str) -> None:
-    assert GROUPS[group] <= {p.stem for p in (CONF / group).glob("*.yaml")}
+    assert GROUPS[group] == set(choices_of(group, [CONF]))
 
 
 @pytest.mark.parametrize(
@@ -52,7 +60,11 @@ def test_every_choice_builds(override: str) -> None:
     config, choices = composed(["dataset_dir=x", "store_dir=y", override])
     chosen = settings(config, choices)
     group, choice = override.split("=")
-    assert chosen.backends.get(group, choice) == choice
+    assert choices[group] == choice
+    made = [name for name, node in chosen.groups.items() if node == group]
+    shown = {chosen.choices[name] for name in made if not chosen.stages[name].is_helper}
+    assert shown <= {choice}
+    assert bool(shown) == (STAGE.get(group) in chosen.stages)
 
 
 @pytest.mark.parametrize(
@@ -89,24 +101,27 @@ def test_recipes_compose_and_build(
         + [f"experiment={name}", "dataset_dir=x", "store_dir=y"]
     )
     chosen = settings(config, choices)
-    for group, backend in zip(
+    for stage, backend in zip(
         ("metric_depth", "depth", "alignment", "prior"), backends, strict=True
     ):
-        assert chosen.backends[group] == backend
-    for stage in ("metric_depth", "flow"):
-        assert chosen.stages[stage].options()["running"]["precision"] == precision
+        assert choices[stage] == backend
+        # a switched-off stage is not there
+        assert chosen.choices.get(stage, "none") == backend
+    for stage in ("metric_depth", "tracks"):
+        assert chosen.stages[stage].key_options()["inference"]["precision"] == precision
     tracker = "alltracker_tiny" if name == "fast" else "alltracker"
-    assert chosen.backends["flow"] == tracker and chosen.stages["flow"].rate == 4
+    assert chosen.choices["tracks"] == tracker and chosen.stages["tracks"].rate == 4
     if name == "shape_of_motion":
-        assert chosen.layout.folder("depth") == "depth_anything"
+        assert chosen.layout.folder(RelativeDisparity) == "depth_anything"
     if name == "best":
-        assert "camera_estimate" in chosen.stages["metric_depth"].needs()
+        assert SeenIntrinsics in chosen.stages["metric_depth"].reads()
 
 
 def test_every_network_says_where_its_weights_are_and_under_which_licence() -> None:
     for group in ("metric_depth", "depth", "prior", "flow"):
-        for path in (CONF / group).glob("*.yaml"):
-            node = yaml.safe_load(path.read_text())
+        for choice in sorted(GROUPS[group]):
+            path = CONF / group / f"{choice}.yaml"
+            node = read_choice(path)
             if "hub" not in node:
                 continue
             assert re.fullmatch(r"[\w.-]+/[\w.-]+", node["hub"]) and node["revision"], path
@@ -115,7 +130,7 @@ def test_every_network_says_where_its_weights_are_and_under_which_licence() -> N
 
 
 def test_the_list_of_backends(run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = run_cli("--info", "backends")
+    done = run_cli("backends")
     assert done.returncode == 0
     for group in ("masks", "metric_depth", "depth", "prior", "flow"):
         for choice in GROUPS[group]:
@@ -124,33 +139,37 @@ def test_the_list_of_backends(run_cli: Callable[..., subprocess.CompletedProcess
     assert max(len(line) for line in done.stdout.splitlines()) <= 80
 
 
+HIDDEN = ("_target_", "defaults", "dir", "subdir", "chdir", "root")
+TOP = re.compile(r"[\w/]+:")
+
+
+def options_of(path: Path) -> list[tuple[str, str]]:
+    """Names of a file's options, with their lines."""
+    found = [(re.match(r"\s*([a-z_]+): *\S", line), line) for line in path.read_text().splitlines()]
+    return [(m.group(1), line) for m, line in found if m and m.group(1) not in HIDDEN]
+
+
+def every_part(path: Path) -> list[Path]:
+    """The shared parts of a choice, theirs included."""
+    parts = list(shared_parts(path))
+    return parts + [inner for part in parts for inner in every_part(part)]
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(CONF)))
 def test_every_option_has_a_comment(path: Path) -> None:
-    lines = path.read_text().splitlines()
-    assert path.parent == CONF or lines[0].startswith("#")
-    bare = []
-    for line in lines:
-        option = re.match(r"\s*([a-z_]+): *\S", line)
-        hidden = option and option.group(1) in (
-            "_target_",
-            "defaults",
-            "dir",
-            "subdir",
-            "chdir",
-            "root",
-        )
-        if option and not hidden and "#" not in line and path.parent.name != "layout":
-            bare.append(line)
+    """In the file itself or, where it only gives another value, in the shared part that it adds to."""
+    assert path.parent == CONF or path.read_text().startswith("#")
+    said = {name for part in every_part(path) for name, line in options_of(part) if "#" in line}
+    bare = [name for name, line in options_of(path) if "#" not in line and name not in said]
     assert not bare
 
 
 def test_comments_do_not_hide_values() -> None:
+    """Every line that looks like an option is one to YAML too, in the right place of the file."""
     for path in FILES:
-        yaml.safe_load(
-            path.read_text().replace("${", "(").replace("}", ")")
-            if path.name != "config.yaml"
-            else ""
-        )
+        node = yaml.safe_load(path.read_text()) or {}  # a choice that switches off holds nothing
+        shown = {line.split(":")[0] for line in path.read_text().splitlines() if TOP.match(line)}
+        assert shown == {str(name) for name in node}, path
 
 
 def test_default_of_metric_depth_follows_the_data() -> None:
@@ -170,7 +189,7 @@ def test_default_of_metric_depth_follows_the_data() -> None:
     ],
 )  # fmt: skip
 def test_types_are_checked(value: object, kind: object, good: bool) -> None:
-    assert fits(value, kind) is good
+    assert matches_type(value, kind) is good
 
 
 def test_help_is_worth_reading(run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:

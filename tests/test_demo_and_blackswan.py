@@ -20,7 +20,7 @@ def test_demo_meets_its_floors(run_here: RunHere) -> None:
     out = run_here()
     scores = json.loads((out / "scores.json").read_text())["demo"]
     assert scores["depth/absrel/disparity/video/lsq/static"] <= 0.15
-    assert scores["flow/delta_avg"] >= 60
+    assert scores["tracks/delta_avg"] >= 60
     assert scores["masks/J"] >= 0.6
     assert scores["metric_depth/absrel/depth/none/static"] <= 0.05
 

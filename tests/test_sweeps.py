@@ -63,7 +63,7 @@ def test_failed_jobs_are_named_and_the_others_go_on(
 def test_what_jobs_share_is_computed_once(swept: tuple[Path, subprocess.CompletedProcess]) -> None:
     folder, _ = swept
     total = made(folder / "sweep")
-    once = {"images": 1, "masks": 8, "metric_depth": 8, "depth": 8, "flow": 8}
+    once = {"images": 1, "masks": 8, "metric_depth": 8, "depth": 8, "tracks": 8}
     assert {k: total[k] for k in once} == once
     assert (total["alignment"], total["points"]) == (16, 2)
     datasets = [folder / "sweep" / job / "dataset" / "demo" for job in "02"]
@@ -126,7 +126,7 @@ def test_launchers_share_work_too(launcher: str, tmp_path: Path) -> None:
     done = cli(tmp_path, "-m", *QUICK, ALIGNMENTS, f"hydra/launcher={launcher}", *wrong)
     assert done.returncode == bool(wrong), done.stderr[-3000:]
     total = made(tmp_path / "sweep")
-    once = {"images": 1, "masks": 8, "metric_depth": 8, "depth": 8, "flow": 8}
+    once = {"images": 1, "masks": 8, "metric_depth": 8, "depth": 8, "tracks": 8}
     assert {k: total[k] for k in once} == once
     assert "job 0 done" in done.stderr
     if wrong:

@@ -14,7 +14,7 @@ from tests.contract import faults
 BASE = [
     "masks=none",
     "prior=none",
-    "stages=[flow]",
+    "stages=[tracks]",
     "flow=alltracker_tiny",
     "flow.iters=1",
     "flow.rate=8",
@@ -141,7 +141,7 @@ def test_points_of_the_mask_alone(weights: Path, run_here: RunHere, tmp_path: Pa
         Image.fromarray(mask).save(folder / f"{k:05d}.png")
     run = run_here(
         *clip(tmp_path), *BASE, f"flow.checkpoint={weights}", "masks=folder", f"masks.path={folder}",
-        "stages=[masks,flow]", "flow.mask_only=true", "flow.mask_margin=0",
+        "stages=[masks,tracks]", "flow.mask_only=true", "flow.mask_margin=0",
     )  # fmt: skip
     for found in tracks(run).values():
         assert len(found) == 2 * 4 + 4 or len(found) == len(tracks(run)["00000_00000"])
@@ -176,7 +176,7 @@ def test_half_precision_is_near(
 def test_resumed_and_in_two_processes(weights: Path, run_here: RunHere, tmp_path: Path) -> None:
     given = [*clip(tmp_path), *BASE, f"flow.checkpoint={weights}"]
     one = tracks(run_here(*given, name="one"))
-    (result,) = (tmp_path / "store" / "flow").iterdir()
+    (result,) = (tmp_path / "store" / "tracks").iterdir()
     (result / "00002_00001.npy").unlink()
     again = tracks(run_here(*given, name="again"))
     two = tracks(run_here(*given, "trainer=ddp_cpu", f"store_dir={tmp_path / 'two'}", name="two"))

@@ -4,25 +4,23 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from dynprep.compare.__main__ import main
-from dynprep.reproduce import reproduce
 
+from dynprep.commands.compare import main
+from dynprep.commands.reproduce import reproduce
 from tests.conftest import SMALL, RunHere
 
 
 @pytest.fixture
-def compared(run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def compared(run_here: RunHere, tmp_path: Path) -> Path:
     """The page of two runs."""
     a = run_here(*SMALL, name="a")
     b = run_here(*SMALL, "alignment=huber", "flow.rate=16", name="b")
     out = tmp_path / "out"
     arguments = [str(a), str(b), "compare.frames=3", "compare.width=64", "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", ["compare", *arguments])
-    assert main() == 0
+    assert main(arguments) == 0
     return out / "comparison.html"
 
 
@@ -33,7 +31,7 @@ def test_page_shows_every_result_at_every_frame(compared: Path) -> None:
     assert viewer["stems"] == ["00000", "00004", "00007"]
     panels = {name: len(stage["panels"]) for name, stage in viewer["stages"].items()}
     assert panels == {
-        "images": 1, "masks": 1, "metric_depth": 1, "depth": 1, "alignment": 2, "prior": 2, "flow": 2
+        "images": 1, "masks": 1, "metric_depth": 1, "depth": 1, "alignment": 2, "prior": 2, "tracks": 2
     }  # fmt: skip
     for stage in viewer["stages"].values():
         for panel in stage["panels"]:
@@ -60,34 +58,27 @@ def test_page_works_in_a_browser(compared: Path, tmp_path: Path) -> None:
     assert "frame 00000" in dom
 
 
-def compare_here(monkeypatch: pytest.MonkeyPatch, out: Path, *runs: Path) -> str:
-    monkeypatch.setattr(
-        sys, "argv", ["compare", *map(str, runs), "compare.width=32", "--out", str(out)]
-    )
-    assert main() == 0
+def compare_here(out: Path, *runs: Path) -> str:
+    assert main([*map(str, runs), "compare.width=32", "--out", str(out)]) == 0
     return (out / "comparison.html").read_text()
 
 
-def test_only_the_same_frames_are_laid_side_by_side(
-    run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_the_same_frames_are_laid_side_by_side(run_here: RunHere, tmp_path: Path) -> None:
     masks = [*SMALL, "stages=[masks]"]
     a = run_here(*masks, "data.end=6", name="a")
     b = run_here(*masks, "data.start=2", name="b")
     c = run_here(*masks, "data.start=2", "masks.noise_factor=3.0", name="c")
-    page = compare_here(monkeypatch, tmp_path / "out", a, b, c)
+    page = compare_here(tmp_path / "out", a, b, c)
     assert "demo (run a)" in page and "demo (run b, c)" in page
     assert page.count("Agreement: masks") == 1
 
 
-def test_a_number_that_one_run_lacks_is_shown(
-    run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_number_that_one_run_lacks_is_shown(run_here: RunHere, tmp_path: Path) -> None:
     a = run_here(*SMALL, name="a")
     b = run_here(
         *SMALL, "prior=none", "flow.formats=[pth]", "points=none", "flow.rate=16", name="b"
     )
-    page = compare_here(monkeypatch, tmp_path / "out", a, b)
+    page = compare_here(tmp_path / "out", a, b)
     table = page[page.index('id="table"') : page.index("</table>")]
     assert "prior/<br>absrel/" in table
     assert "flow.formats" in table
@@ -99,19 +90,18 @@ def test_a_run_that_found_its_inputs_repeats_too(
     run_here(*SMALL, name="a")
     folder = run_here(*SMALL, "stages=[alignment]", "alignment=huber", name="b")
     monkeypatch.chdir(tmp_path)
-    assert reproduce(folder, []) == 0
+    assert reproduce(folder) == 0
 
 
 def test_what_cannot_be_compared_is_said_in_one_line(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for arguments, said in (
         ([str(tmp_path)], f"dynprep: {tmp_path}: holds no run"),
         ([str(tmp_path), "compare.frmes=3"], "dynprep: compare.frmes: no such option"),
         ([str(tmp_path), "compare.frames=x"], "dynprep: compare.frames=x: a whole number is meant"),
     ):
-        monkeypatch.setattr(sys, "argv", ["compare", *arguments])
-        assert main() == 1
+        assert main(arguments) == 1
         told = capsys.readouterr().err
         assert told.startswith(said) and told.count("\n") == 1
 
@@ -124,7 +114,7 @@ def test_a_run_repeats_to_the_byte(
 ) -> None:
     folder = run_here(*SMALL, "batch_size=4", name="a")
     monkeypatch.chdir(tmp_path)
-    assert reproduce(folder, []) == 0
+    assert reproduce(folder) == 0
     told = capsys.readouterr().out
     assert told.count(" same\n") >= 10 and told.endswith("the same bytes\n")
     record = json.loads((folder / "run.json").read_text())
@@ -134,7 +124,7 @@ def test_a_run_repeats_to_the_byte(
     record["scenes"]["demo"]["results"]["depth"]["sha256"] = "0" * 64
     (folder / "run.json").write_text(json.dumps(record))
     shutil.rmtree(tmp_path / "outputs" / "reproductions")
-    assert reproduce(folder, []) == 1
+    assert reproduce(folder) == 1
     told = capsys.readouterr().out
     assert "demo/depth              differs\n" in told and "package numpy: 1.0 then" in told
     assert told.endswith("NOT the same bytes\n")

@@ -28,16 +28,16 @@ def taken_by_another_process(number: int) -> tuple[str, object]:
     held = list(devices._held)
     devices._held.clear()
     os.environ["CUDA_VISIBLE_DEVICES"] = "0,3"
-    devices.take_one("auto", number)
+    devices.claim_gpu("auto", number)
     mine = devices._held[0] if devices._held else None
     devices._held[:] = held
     return os.environ["CUDA_VISIBLE_DEVICES"], mine
 
 
 def test_each_process_takes_a_free_gpu_and_keeps_it() -> None:
-    devices.take_one("auto", 0)
+    devices.claim_gpu("auto", 0)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-    devices.take_one("auto", 1)  # the next job of the same process
+    devices.claim_gpu("auto", 1)  # the next job of the same process
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     gpu, lock = taken_by_another_process(1)
     assert gpu == "3" and lock is not None
@@ -47,17 +47,17 @@ def test_each_process_takes_a_free_gpu_and_keeps_it() -> None:
 
 
 def test_who_asks_for_several_gets_them() -> None:
-    devices.take_one(2, 0)
+    devices.claim_gpu(2, 0)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,3"
 
 
 def test_the_clusters_choice_stands(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLURM_JOB_ID", "7")
-    devices.take_one("auto", 0)
+    devices.claim_gpu("auto", 0)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,3"
 
 
 def test_one_gpu_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "visible_gpus", lambda: ["3"])
-    devices.take_one("auto", 5)
+    devices.claim_gpu("auto", 5)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,3"

@@ -1,6 +1,7 @@
 """Stops, damage, changed options and company: what is redone, and what is not."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -12,12 +13,12 @@ import pytest
 from tests.conftest import PROVENANCE, SMALL, RunHere, command, tree
 
 STAGES = (
-    "images", "frame_flow", "odometry", "structure", "masks", "metric_depth", "depth",
-    "alignment_fit", "alignment", "prior", "flow", "points",
+    "images", "optical_flow", "camera_path", "parallax", "masks", "metric_depth", "depth",
+    "alignment_fits", "alignment", "prior", "tracks", "points",
 )  # fmt: skip
 
 # every kind: the first, whole scenes, frames, views of others, pairs
-KILLED = ("images", "frame_flow", "odometry", "structure", "masks", "alignment", "flow")
+KILLED = ("images", "optical_flow", "camera_path", "parallax", "masks", "alignment", "tracks")
 
 
 def keys(store: Path) -> dict[str, list[str]]:
@@ -45,7 +46,7 @@ def test_changed_option_recomputes_what_depends_on_it(run_here: RunHere, tmp_pat
     run_here(*SMALL, "depth.sigma=9.0", "trainer.writers=1", "batch_size=3", name="b")
     after = keys(tmp_path / "store")
     changed = {stage for stage in after if after[stage] != before.get(stage)}
-    assert changed == {"depth", "alignment_fit", "alignment", "prior", "points"}
+    assert changed == {"depth", "alignment_fits", "alignment", "prior", "points"}
 
 
 def test_truncated_file_is_made_again(run_here: RunHere, tmp_path: Path) -> None:
@@ -121,7 +122,7 @@ def test_kill_in_every_kind_of_stage_then_rerun_gives_the_same_bytes(tmp_path: P
             killed.append(stage)
         process.wait(300)
     # very short stages may be over before they are seen
-    assert len(killed) >= len(KILLED) - 2 and {"frame_flow", "structure", "flow"} <= set(killed)
+    assert len(killed) >= len(KILLED) - 2 and {"optical_flow", "parallax", "tracks"} <= set(killed)
     assert start(store, "killed_out").wait(300) == 0
     assert tree(tmp_path / "killed_out", PROVENANCE) == tree(tmp_path / "calm_out", PROVENANCE)
     assert not list(store.rglob(".tmp-*")) and not list((tmp_path / "killed_out").rglob(".tmp-*"))
@@ -144,7 +145,7 @@ def test_two_processes_share_one_store(tmp_path: Path) -> None:
     assert [p.returncode for p in both] == [0, 0], said
     assert tree(tmp_path / "a", PROVENANCE) == tree(tmp_path / "b", PROVENANCE)
     # each stage's items were made by exactly one of the two
-    made = [sum(" items in " in line for line in text.splitlines()) for text in said]
+    made = [len(re.findall(r": \d+ items in \d", text)) for text in said]
     assert sum(made) == len(STAGES) + 1, said
 
 
@@ -176,7 +177,7 @@ def test_multirun_with_two_processes_shares_results(run_cli: Cli, tmp_path: Path
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     counts = {stage: len(k) for stage, k in keys(tmp_path / "store").items()}
-    assert counts["depth"] == counts["flow"] == 1 and counts["alignment"] == 2
+    assert counts["depth"] == counts["tracks"] == 1 and counts["alignment"] == 2
     for job in ("0", "1"):
         assert (
             len(list((tmp_path / "sweep" / job / "dataset" / "demo" / "alltracker").iterdir()))
@@ -201,7 +202,7 @@ def test_ctrl_c_says_so_and_the_rerun_goes_on(tmp_path: Path) -> None:
     options = [
         "data.count=40",
         "flow.rate=16",
-        "stages=[flow]",
+        "stages=[tracks]",
         "logger=none",
         "logger.report=false",
     ]
@@ -217,7 +218,7 @@ def test_ctrl_c_says_so_and_the_rerun_goes_on(tmp_path: Path) -> None:
         start_new_session=True,
     )
     end = time.monotonic() + 60
-    while not list(tmp_path.glob("store/frame_flow/*/*.npy")) and time.monotonic() < end:
+    while not list(tmp_path.glob("store/optical_flow/*/*.npy")) and time.monotonic() < end:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to readers too
     said = process.communicate(timeout=60)[1]

@@ -35,18 +35,18 @@ def test_flow_files_are_truth(run_here: RunHere, clip: str, tmp_path: Path) -> N
     (truth / "flow").mkdir(parents=True)
     for target in (1, 2):
         np.save(truth / "flow" / f"00000_0000{target}.npy", flow_of(target))
-    found = scores(run_here(*QUICK, clip, f"data.truth={truth}", "stages=[flow]", name="a"))
-    assert list(found) == ["flow/delta_avg"]  # nothing is known of hiding
-    assert found["flow/delta_avg"] > 80
+    found = scores(run_here(*QUICK, clip, f"data.truth={truth}", "stages=[tracks]", name="a"))
+    assert list(found) == ["tracks/delta_avg"]  # nothing is known of hiding
+    assert found["tracks/delta_avg"] > 80
     for target in (1, 2):
         seen = np.ones((96, 160, 1), np.float32)
         seen[:, : 2 * STEP * target] = 0  # these leave the picture
         full = np.concatenate([flow_of(target), seen], 2)
         full[50:60] = np.nan  # unknown
         np.save(truth / "flow" / f"00000_0000{target}.npy", full)
-    found = scores(run_here(*QUICK, clip, f"data.truth={truth}", "stages=[flow]", name="b"))
-    assert list(found) == ["flow/delta_avg", "flow/OA", "flow/AJ"]
-    assert found["flow/OA"] > 80
+    found = scores(run_here(*QUICK, clip, f"data.truth={truth}", "stages=[tracks]", name="b"))
+    assert list(found) == ["tracks/delta_avg", "tracks/OA", "tracks/AJ"]
+    assert found["tracks/OA"] > 80
 
 
 def test_labels_of_another_size_and_in_colour(run_here: RunHere, clip: str, tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dynprep.stages.flow import Pairs
 
+from dynprep.artefacts.tracks import Pairs
 from dynprep.errors import UserError
 from tests.conftest import SMALL, RunHere, composed
 
@@ -87,7 +87,7 @@ def test_nothing_on_the_object(run_here: RunHere) -> None:
      ("stride:2", [0, 2, 4], [0, 1, 2, 3, 4])],
 )  # fmt: skip
 def test_which_pairs(text: str, queries: list[int], of_two: list[int]) -> None:
-    pairs = Pairs.of(text)
+    pairs = Pairs.parse(text)
     assert pairs.queries(5) == queries and list(pairs.targets(2, 5)) == of_two
     assert pairs.count(5) == sum(len(pairs.targets(q, 5)) for q in queries)
 
@@ -107,7 +107,7 @@ def files(run: Path) -> dict[str, np.ndarray]:
 
 
 def test_logits_are_what_tapirs_readers_undo(run_here: RunHere) -> None:
-    options = [*SMALL, "stages=[flow]"]
+    options = [*SMALL, "stages=[tracks]"]
     plain = files(run_here(*options, name="plain"))
     logit = files(run_here(*options, "flow.scores=logit", name="logit"))
     for name, tracks in plain.items():
@@ -120,7 +120,7 @@ def test_logits_are_what_tapirs_readers_undo(run_here: RunHere) -> None:
 
 
 def test_half_the_bytes(run_here: RunHere) -> None:
-    options = [*SMALL, "stages=[flow]"]
+    options = [*SMALL, "stages=[tracks]"]
     plain = files(run_here(*options, name="plain"))
     half = files(run_here(*options, "flow.dtype=float16", name="half"))
     for name, tracks in plain.items():
@@ -128,6 +128,6 @@ def test_half_the_bytes(run_here: RunHere) -> None:
 
 
 def test_a_run_says_how_consistent_tracks_are(run_here: RunHere) -> None:
-    run = run_here(*BIGGER, "data=demo", "stages=[flow]")
+    run = run_here(*BIGGER, "data=demo", "stages=[tracks]")
     found = json.loads((run / "consistency.json").read_text())["demo"]
-    assert 0 < found["flow/cycle/mean_px"] < 10 and found["flow/cycle/within_4px"] > 80
+    assert 0 < found["tracks/cycle/mean_px"] < 10 and found["tracks/cycle/within_4px"] > 80

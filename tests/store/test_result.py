@@ -1,6 +1,7 @@
 """Results survive crashes, damage and company."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 
 from dynprep.store import Recipe, Result, Store
 
-RECIPE = Recipe("depth", 1, "some.Backend", {"a": 1}, None, {"images": "0"})
+RECIPE = Recipe("depth", "some", 1, 1, {"a": 1}, None, {"images": "0"})
 
 
 def fill(result: Result, names: list[str]) -> None:
@@ -28,15 +29,19 @@ def result(tmp_path: Path) -> Result:
 
 def test_key_follows_everything_that_decides_bytes() -> None:
     others = [
-        Recipe("masks", 1, "some.Backend", {"a": 1}, None, {"images": "0"}),
-        Recipe("depth", 2, "some.Backend", {"a": 1}, None, {"images": "0"}),
-        Recipe("depth", 1, "other.Backend", {"a": 1}, None, {"images": "0"}),
-        Recipe("depth", 1, "some.Backend", {"a": 2}, None, {"images": "0"}),
-        Recipe("depth", 1, "some.Backend", {"a": 1}, "w", {"images": "0"}),
-        Recipe("depth", 1, "some.Backend", {"a": 1}, None, {"images": "1"}),
+        replace(RECIPE, **change)
+        for change in (
+            {"stage": "masks"},
+            {"backend": "other"},
+            {"kind_version": 2},
+            {"backend_version": 2},
+            {"options": {"a": 2}},
+            {"weights": "w"},
+            {"inputs": {"images": "1"}},
+        )
     ]
-    assert len({RECIPE.key, *(r.key for r in others)}) == 7
-    assert RECIPE.key == Recipe("depth", 1, "some.Backend", {"a": 1}, None, {"images": "0"}).key
+    assert len({RECIPE.key, *(r.key for r in others)}) == 8
+    assert replace(RECIPE, options=dict(RECIPE.options)).key == RECIPE.key
 
 
 def test_whole_result_is_found(result: Result) -> None:
@@ -45,7 +50,7 @@ def test_whole_result_is_found(result: Result) -> None:
     result.close(["0", "1"], {"seconds": 1.0})
     again = Result(result.folder, RECIPE)
     assert again.seal()["recipe"]["stage"] == "depth"
-    assert set(again.sound(verify=True)) == {"0", "1"}
+    assert set(again.valid_items(verify=True)) == {"0", "1"}
     assert (again.array("0.npy") == np.arange(100)).all()
     assert again.items()["1"].notes == ["note of 1"]
 
@@ -61,7 +66,7 @@ def test_a_line_cut_by_a_crash_costs_one_item(result: Result) -> None:
     fill(result, ["0", "1"])
     (index,) = result.folder.glob(f"index.{os.getpid()}.jsonl")
     index.write_bytes(index.read_bytes()[:-20])
-    assert set(result.sound(verify=False)) == {"0"}
+    assert set(result.valid_items(verify=False)) == {"0"}
 
 
 @pytest.mark.parametrize("verify", [False, True])
@@ -71,7 +76,7 @@ def test_truncated_file_is_found(result: Result, verify: bool) -> None:
     path = result.file("1.npy")
     path.chmod(0o644)
     os.truncate(path, 50)
-    assert set(result.sound(verify)) == {"0"}
+    assert set(result.valid_items(verify)) == {"0"}
 
 
 def test_changed_bytes_of_one_size_are_found_by_verifying(result: Result) -> None:
@@ -80,7 +85,7 @@ def test_changed_bytes_of_one_size_are_found_by_verifying(result: Result) -> Non
     path = result.file("0.npy")
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-1] + b"x")
-    assert set(result.sound(verify=False)) == {"0"} and not result.sound(verify=True)
+    assert set(result.valid_items(verify=False)) == {"0"} and not result.valid_items(verify=True)
 
 
 def test_begin_keeps_sound_items_and_sweeps_temporary_files(result: Result) -> None:

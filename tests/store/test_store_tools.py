@@ -6,8 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from dynprep.store.__main__ import main
 
+from dynprep.commands.store import main
+from dynprep.errors import UserError
 from tests.conftest import PROVENANCE, SMALL, RunHere, tree
 
 Tool = Callable[..., tuple[int, str]]
@@ -24,10 +25,7 @@ def tool(
 
         capsys.readouterr()
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer or ""))
-        monkeypatch.setattr(
-            sys, "argv", ["store", "--store", str(tmp_path / "store"), *map(str, arguments)]
-        )
-        status = main()
+        status = main(["--store", str(tmp_path / "store"), *map(str, arguments)])
         told = capsys.readouterr()
         return status, told.out + told.err
 
@@ -122,8 +120,8 @@ def test_a_scene_moves_to_another_machine(run_here: RunHere, tool: Tool, tmp_pat
     assert "nothing to remove" in tool("--store", tmp_path / "other", "gc", "--yes")[1], kept
     status, told = tool("export", a / "dataset", "demo", tmp_path / "third")
     assert status == 0 and (tmp_path / "third" / "depth").is_dir()
-    status, told = tool("export", a, "nobody", tmp_path / "other")
-    assert status == 1 and "has no scene 'nobody'; there is demo" in told
+    with pytest.raises(UserError, match="has no scene 'nobody'; there is demo"):
+        tool("export", a, "nobody", tmp_path / "other")
 
 
 def test_damaged_scores_are_made_again(run_here: RunHere, tmp_path: Path) -> None:
@@ -139,5 +137,5 @@ def test_lists_fit_a_terminal(run_here: RunHere, tool: Tool) -> None:
     run_here(*SMALL)
     for name in ("ls", "du"):
         status, told = tool(name)
-        assert status == 0 and "flow" in told
+        assert status == 0 and "tracks" in told
         assert all(len(line) <= 80 for line in told.splitlines())

@@ -1,7 +1,6 @@
 """Weights that are not here: what is said, and how soon."""
 
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -46,9 +45,7 @@ def test_the_hubs_cache_is_used_without_a_network(
 def test_offline_is_said_before_any_stage_runs(
     env: dict[str, str], run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    started = time.monotonic()
     done = run_cli("experiment=adagar", env={**env, "HF_HOME": str(tmp_path / "hub")})
-    assert time.monotonic() - started < 60  # seconds alone; a busy machine is slower
     assert done.returncode == 1 and not (tmp_path / "outputs" / "store" / "images").exists()
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("dynprep: weights lpiccinelli/unidepth-v2-vitl14 (model.safetensors): ")
@@ -57,7 +54,8 @@ def test_offline_is_said_before_any_stage_runs(
 
 
 def test_options_of_a_swept_group_reach_every_job() -> None:
-    from dynprep.command import swept
+    from dynprep.commands.job import let_swept_options_through
+    from dynprep.conf_folder import conf_folders
 
     line = [
         "-m",
@@ -66,8 +64,9 @@ def test_options_of_a_swept_group_reach_every_job() -> None:
         "flow.rate=8",
         "depth.nonsense=1",
     ]
-    assert swept(line) == [*line[:2], "++depth.checkpoint=x", *line[3:]]
-    assert swept(line[1:]) == line[1:]
+    swept = let_swept_options_through(line, conf_folders())
+    assert swept == [*line[:2], "++depth.checkpoint=x", *line[3:]]
+    assert let_swept_options_through(line[1:], conf_folders()) == line[1:]
 
 
 def test_a_sweep_over_networks_with_a_local_copy(

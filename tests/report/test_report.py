@@ -1,0 +1,132 @@
+"""What a run shows: its page, its pictures, its loggers, its lines in the terminal."""
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from dynprep.errors import UserError
+from tests.conftest import SMALL, RunHere, sliding, write_frames
+from tests.read_wandb import parse
+
+Cli = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_report_needs_nothing_else(run_here: RunHere) -> None:
+    out = run_here(*SMALL, "metric_depth=parallax", "logger.report=true", "logger.samples=2")
+    page = (out / "report.html").read_text()
+    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
+    for word in ("What ran", "Tracks of the middle frame", "data:video/mp4", "Alignment over time", "<svg",
+                 "NOT metric", "tracks/delta_avg"):  # fmt: skip
+        assert word in page
+    assert page.count("data:image/jpeg") >= 2 * 7
+    assert (out / "media" / "demo" / "tracks.mp4").is_file()
+    cloud = np.load(out / "media" / "demo" / "points.npy")
+    assert cloud.shape[1] == 6 and np.isfinite(cloud).all() and (cloud[:, 2] < 0).all()
+
+
+def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
+    browser = (
+        shutil.which("chromium")
+        or shutil.which("chromium-browser")
+        or shutil.which("google-chrome")
+    )
+    if browser is None:
+        pytest.skip("Chromium is not installed")
+    out = run_here(*SMALL, "logger.report=true", "logger.samples=2")
+    shot = tmp_path / "shot.png"
+    names = (
+        "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
+    )
+    names += " disable-component-update disable-sync hide-scrollbars window-size=1280,3000"
+    flags = [*(f"--{n}" for n in names.split()), f"--user-data-dir={tmp_path / 'profile'}"]
+    page = f"file://{out / 'report.html'}"
+    subprocess.run(
+        [browser, *flags, f"--screenshot={shot}", page],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
+    dom = subprocess.run(
+        [browser, *flags, "--dump-dom", page],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert dom.stdout.count("<figure>") >= 14 and "<svg" in dom.stdout
+    pixels = np.asarray(Image.open(shot).convert("RGB"))
+    # pictures are there: the page is neither blank nor grey
+    assert pixels.std() > 30 and len(np.unique(pixels.reshape(-1, 3)[::97], axis=0)) > 500
+
+
+def test_wandb_offline_holds_panels_curves_and_tables(run_here: RunHere) -> None:
+    out = run_here(*SMALL, "logger=wandb")
+    (folder,) = (out / "wandb").glob("offline-run-*")
+    media = folder / "files" / "media"
+    stages = {p.name.rsplit("_", 2)[0] for p in (media / "images" / "demo").iterdir()}
+    assert {"images", "masks", "metric_depth", "depth", "alignment", "prior", "tracks"} <= stages
+    assert (
+        list(media.rglob("*.mp4"))
+        and list((media / "object3D").rglob("*.json"))
+        and list((media / "table").rglob("*"))
+    )
+    parsed = _read_wandb(folder)
+    assert parsed["exit"] == 0
+    assert parsed["summary"]["score/tracks/delta_avg"] > 0 and parsed["config"]["flow"]["rate"] == 8
+    assert sum("demo/alignment/scale" in step for step in parsed["history"]) == 8
+
+
+def test_wandb_run_of_a_failure_is_finished_as_failed(run_here: RunHere, tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "s" / "images", sliding(3, 64, 96))
+    (tmp_path / "masks").mkdir()
+    Image.new("L", (96, 64)).save(tmp_path / "masks" / "00000.png")
+    with pytest.raises(UserError, match="no mask"):
+        run_here("data=frames", f"data.path={folder}", "masks=folder", f"masks.path={tmp_path / 'masks'}",
+                 "logger=wandb", "logger.report=true")  # fmt: skip
+    (run,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
+    parsed = _read_wandb(run)
+    assert parsed["exit"] == 1 and "no mask" in parsed["summary"]["failure"]
+    assert "no mask" in (tmp_path / "run" / "report.html").read_text()
+
+
+def _read_wandb(folder: Path) -> dict:
+    """Return what a run's offline file holds, once the run has ended."""
+    (path,) = folder.glob("*.wandb")
+    end = time.monotonic() + 30  # W&B's own process writes the last records
+    while (parsed := parse(path))["exit"] is None and time.monotonic() < end:
+        time.sleep(0.2)
+    return parsed
+
+
+def test_csv_logger(run_here: RunHere) -> None:
+    text = (run_here(*SMALL, "logger=csv") / "metrics.csv").read_text()
+    assert "time/tracks," in text and "tracks/delta_avg," in text
+
+
+def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> None:
+    done = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
+    assert done.returncode == 0, done.stderr
+    rows = ("stage ", "images ", "metric_depth ", "tracks ", "points ")
+    tables = [line for line in done.stderr.splitlines() if line.startswith(rows)]
+    assert len(tables) == 2 * len(rows) and max(len(line.rstrip()) for line in tables) <= 80
+    assert "\x1b" not in done.stderr and "needs up to" in done.stderr and "per s" in done.stderr
+    assert not done.stdout
+    again = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
+    assert "all" in again.stderr and not re.search(r"\d items in \d", again.stderr)
+
+
+def test_online_without_an_account_fails_before_work(
+    run_here: RunHere, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    with pytest.raises(UserError, match="wandb login"):
+        run_here(*SMALL, "logger=wandb", "logger.mode=online")
+    assert not (tmp_path / "store").exists()
