@@ -7,6 +7,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # two workers with all cores each would
 
 import io
 import logging
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -96,6 +97,22 @@ def runner(root: Path) -> RunHere:
 def run_here(tmp_path: Path) -> RunHere:
     """Run dynprep in this process, under tmp_path."""
     return runner(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def made_small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which SMALL has been run."""
+    root = tmp_path_factory.mktemp("made_small")
+    runner(root)(*SMALL)
+    return root / "store"
+
+
+@pytest.fixture
+def small_store(tmp_path: Path, made_small: Path) -> Path:
+    """The store of ``run_here``, which holds all of SMALL already though no run uses it: for tests that look at
+    what comes after."""
+    aside = shutil.ignore_patterns("references", "locks")
+    return Path(shutil.copytree(made_small, tmp_path / "store", ignore=aside))
 
 
 def command(*arguments: str) -> list[str]:

@@ -51,6 +51,7 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
         (["flow.rate=0"], ["flow.rate is 0; it must be 1 or more"]),
         (["+depth.strenght=3"], ["depth.strenght", "strength"]),
         (["stages=[depht]"], ["depht", "did you mean depth"]),
+        (["stages=[flow]"], ["the stage of group flow is tracks"]),
         (["alignment.method=meadian"], ["alignment.method=meadian", "median or lstsq or huber"]),
         (["trainer.strategy=ddp"], ["strategy=ddp", "refused", "ddp_spawn"]),
         (["trainer=gpu", "trainer.strategy=ddp_fork"], ["ddp_fork cannot be used on GPUs"]),
@@ -62,17 +63,17 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
     ],
 )
 def test_wrong_options_fail_before_any_work(
-    run_cli: Cli, tmp_path: Path, arguments: list[str], words: list[str]
+    run_main: Cli, tmp_path: Path, arguments: list[str], words: list[str]
 ) -> None:
-    one_line(run_cli(*arguments), *words)
+    one_line(run_main(*arguments), *words)
     made = [p for p in tmp_path.rglob("*") if p.suffix in (".npy", ".png", ".mp4")]
     assert not made
 
 
-def test_empty_folder_and_text_file_named_mp4(run_cli: Cli, tmp_path: Path) -> None:
+def test_empty_folder_and_text_file_named_mp4(run_main: Cli, run_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
-    one_line(run_cli("data=frames", "data.path=empty"), "empty", "holds no .png")
-    one_line(run_cli("data=video", "data.path=empty"), "empty", "holds no video")
+    one_line(run_main("data=frames", "data.path=empty"), "empty", "holds no .png")
+    one_line(run_main("data=video", "data.path=empty"), "empty", "holds no video")
     (tmp_path / "note.mp4").write_text("this is no video\n" * 50)
     one_line(run_cli("data=video", "data.path=note.mp4"), "note.mp4", "not a video")
 
@@ -178,6 +179,7 @@ def test_sensor_without_depth_and_with_a_wrong_scale(run_here: RunHere, tmp_path
         )  # fmt: skip
 
 
+@pytest.mark.usefixtures("small_store")
 def test_foreign_files_are_never_deleted(run_here: RunHere, tmp_path: Path) -> None:
     foreign = tmp_path / "run" / "dataset" / "demo" / "masks"
     foreign.mkdir(parents=True)
@@ -200,6 +202,7 @@ def test_foreign_files_are_never_deleted(run_here: RunHere, tmp_path: Path) -> N
     assert target.read_bytes() == b"edited by hand"
 
 
+@pytest.mark.usefixtures("small_store")
 def test_shorter_clip_removes_only_what_dynprep_wrote(run_here: RunHere) -> None:
     out = run_here(*SMALL) / "dataset" / "demo"
     assert len(list((out / "images").iterdir())) == 8
@@ -266,9 +269,9 @@ def test_disk_that_fills_up_keeps_what_is_whole(
     assert tree(out / "dataset", PROVENANCE) == tree(calm / "dataset", PROVENANCE)
 
 
-def test_read_only_places(run_cli: Cli, run_here: RunHere, small_disk: Path) -> None:
+def test_read_only_places(run_main: Cli, run_here: RunHere, small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
-    one_line(run_cli(*SMALL, f"store_dir={small_disk / 's'}"), "store_dir=", "another store_dir")
+    one_line(run_main(*SMALL, f"store_dir={small_disk / 's'}"), "store_dir=", "another store_dir")
     with pytest.raises(UserError, match=r"dataset_dir=.*Read-only.*another dataset_dir"):
         run_here(*SMALL, f"dataset_dir={small_disk / 'd'}")
 

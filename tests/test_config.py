@@ -129,8 +129,8 @@ def test_every_network_says_where_its_weights_are_and_under_which_licence() -> N
             assert node["commercial"] is not ("NC" in node["licence"] or "apple" in node["licence"])
 
 
-def test_the_list_of_backends(run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = run_cli("backends")
+def test_the_list_of_backends(run_main: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = run_main("backends")
     assert done.returncode == 0
     for group in ("masks", "metric_depth", "depth", "prior", "flow"):
         for choice in GROUPS[group]:
@@ -192,8 +192,8 @@ def test_types_are_checked(value: object, kind: object, good: bool) -> None:
     assert matches_type(value, kind) is good
 
 
-def test_help_is_worth_reading(run_cli: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    done = run_cli("--help")
+def test_help_is_worth_reading(run_main: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    done = run_main("--help")
     assert done.returncode == 0
     for word in (
         "data=video data.path=",

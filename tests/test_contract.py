@@ -104,6 +104,7 @@ DAMAGES: dict[str, tuple[Damage, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.usefixtures("small_store")
 def test_every_damage_is_found(run_here: RunHere, tmp_path: Path) -> None:
     scene = run_here(*SMALL) / "dataset" / "demo"
     assert not faults(scene)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from tests.conftest import APC, RunHere, write_video
 from tests.contract import faults
+from tests.golden.test_golden import hold
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 pytestmark = pytest.mark.slow
@@ -23,6 +24,7 @@ def test_demo_meets_its_floors(run_here: RunHere) -> None:
     assert scores["tracks/delta_avg"] >= 60
     assert scores["masks/J"] >= 0.6
     assert scores["metric_depth/absrel/depth/none/static"] <= 0.05
+    hold("demo", out / "dataset" / "demo")
 
 
 def moved(points: np.ndarray, depth_m: np.ndarray, first: int, second: int) -> np.ndarray:
@@ -70,6 +72,7 @@ def test_real_frames_with_a_sensors_depth(run_cli: Cli, tmp_path: Path) -> None:
         off = np.linalg.norm(tracks[known, :2] - true, axis=1)
         still = np.linalg.norm(points[known] - true, axis=1)
         assert np.median(off) < 3 and np.median(off) < 0.35 * np.median(still)
+    hold("apc", scene)
 
 
 def test_blackswan_frames_with_given_masks(run_cli: Cli, shared: Path, tmp_path: Path) -> None:
@@ -77,13 +80,14 @@ def test_blackswan_frames_with_given_masks(run_cli: Cli, shared: Path, tmp_path:
     done = run_cli(
         "data=frames", f"data.path={swan / 'images'}", "masks=folder", f"masks.path={swan / 'masks'}",
         "metric_depth=parallax", "flow.rate=4", "dataset_dir=OUT", "store_dir=store",
-        "data.max_frames=20",
+        "data.max_frames=8",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not faults(tmp_path / "OUT" / "blackswan")
     own = np.asarray(Image.open(tmp_path / "OUT" / "blackswan" / "masks" / "00007.png")) > 0
     given = np.asarray(Image.open(swan / "masks" / "00007.png")) > 0
     assert (own == given).all()
+    hold("blackswan", tmp_path / "OUT" / "blackswan")
 
 
 def test_blackswan_video_with_motion_masks(run_cli: Cli, shared: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from dynprep.commands.compare import main
 from dynprep.commands.reproduce import reproduce
 from tests.conftest import SMALL, RunHere
 
+pytestmark = pytest.mark.usefixtures("small_store")
+
 
 @pytest.fixture
 def compared(run_here: RunHere, tmp_path: Path) -> Path:

@@ -14,6 +14,7 @@ from tests.conftest import SMALL, RunHere, sliding, write_frames, write_video
 from tests.contract import faults
 
 
+@pytest.mark.usefixtures("small_store")
 def test_dataset_is_complete_linked_and_explained(run_here: RunHere, tmp_path: Path) -> None:
     scene = run_here(*SMALL) / "dataset" / "demo"
     assert not faults(scene)
@@ -33,6 +34,7 @@ def test_dataset_is_complete_linked_and_explained(run_here: RunHere, tmp_path: P
     assert os.path.samefile(stored / "00000.png", scene / "depth_anything_v2" / "00000.png")
 
 
+@pytest.mark.usefixtures("small_store")
 def test_maps_are_what_the_contract_says(run_here: RunHere, tmp_path: Path) -> None:
     scene = run_here(*SMALL, "metric_depth.fill=nearest") / "dataset" / "demo"
     (stored,) = (tmp_path / "store" / "depth").iterdir()
@@ -51,6 +53,7 @@ def test_maps_are_what_the_contract_says(run_here: RunHere, tmp_path: Path) -> N
         assert scale > 0 and np.allclose(aligned, np.maximum(a, 0), rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.usefixtures("small_store")
 def test_tracks_npy_and_pth_say_the_same(run_here: RunHere) -> None:
     scene = run_here(*SMALL, "flow.formats=[npy,pth]") / "dataset" / "demo"
     own = np.load(scene / "alltracker" / "00002_00002.npy")
@@ -114,6 +117,7 @@ def test_user_intrinsics_reach_the_dataset(run_here: RunHere, tmp_path: Path) ->
         found("bad", f"camera.file={tmp_path / 'k.json'}")
 
 
+@pytest.mark.usefixtures("small_store")
 def test_alignment_choices(run_here: RunHere) -> None:
     reports = {}
     for choice in ("median", "lstsq", "huber", "sequence", "lstsq alignment.per=smooth"):
@@ -146,6 +150,7 @@ def test_scale_below_zero_is_refused_and_recorded(run_here: RunHere, tmp_path: P
         run_here(*base, "alignment.fallback=fail", name="fail")
 
 
+@pytest.mark.usefixtures("small_store")
 def test_a_crash_while_laying_out_does_not_lock_the_folder(
     run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +177,7 @@ def test_a_crash_while_laying_out_does_not_lock_the_folder(
     assert not faults(scene)
 
 
+@pytest.mark.usefixtures("small_store")
 def test_truncated_store_file_is_mended_in_the_same_dataset(
     run_here: RunHere, tmp_path: Path
 ) -> None:

@@ -1,7 +1,11 @@
 """What runs compute, pinned: SHA-256 of every data file of four datasets.
 
+Three of them are made by tests/test_demo_and_blackswan.py, which looks at their quality first.
+
 The numbers hold on machines that round alike; ``probe`` tells whether this one does. To pin anew after
-a change that is meant to give other bytes: ``DYNPREP_WRITE_GOLDEN=1 python -m pytest tests/golden``.
+a change that is meant to give other bytes:
+
+    DYNPREP_WRITE_GOLDEN=1 python -m pytest tests/golden tests/test_demo_and_blackswan.py
 """
 
 import hashlib
@@ -17,7 +21,7 @@ import torch
 from scipy.linalg import solveh_banded
 
 from benchmarks import random_weights
-from tests.conftest import APC, SMALL, RunHere
+from tests.conftest import SMALL, RunHere
 
 HERE = Path(__file__).parent
 ASIDE = ("dynprep.json", "dynprep_files.json")  # say who made a dataset and when
@@ -67,31 +71,6 @@ def hold(name: str, dataset: Path) -> None:
     if pinned["probe"] != found["probe"]:
         pytest.skip("this machine rounds differently from the one that the hashes are from")
     assert found["files"] == pinned["files"]
-
-
-@pytest.mark.slow
-def test_the_demo(run_here: RunHere) -> None:
-    hold("demo", run_here() / "dataset" / "demo")
-
-
-@pytest.mark.slow
-def test_blackswan(run_here: RunHere, shared: Path) -> None:
-    swan = shared / "data" / "blackswan"
-    run = run_here(
-        "data=frames", f"data.path={swan / 'images'}", "data.max_frames=8", "masks=folder",
-        f"masks.path={swan / 'masks'}", "metric_depth=parallax",
-    )  # fmt: skip
-    hold("blackswan", run / "dataset" / "blackswan")
-
-
-@pytest.mark.slow
-def test_real_frames_with_depth(run_here: RunHere) -> None:
-    run = run_here(
-        "data=frames", f"data.path={APC / 'images'}", "data.name=apc", "masks=motion",
-        "metric_depth=sensor", f"metric_depth.path={APC / 'depth'}",
-        f"camera.file={APC / 'camera.json'}", "alignment=huber",
-    )  # fmt: skip
-    hold("apc", run / "dataset" / "apc")
 
 
 @pytest.fixture

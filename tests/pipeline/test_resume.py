@@ -40,6 +40,7 @@ def test_second_run_computes_nothing(run_here: RunHere, tmp_path: Path) -> None:
     assert tree(first / "dataset", PROVENANCE) == tree(second / "dataset", PROVENANCE)
 
 
+@pytest.mark.usefixtures("small_store")
 def test_changed_option_recomputes_what_depends_on_it(run_here: RunHere, tmp_path: Path) -> None:
     run_here(*SMALL, name="a")
     before = keys(tmp_path / "store")
@@ -49,6 +50,7 @@ def test_changed_option_recomputes_what_depends_on_it(run_here: RunHere, tmp_pat
     assert changed == {"depth", "alignment_fits", "alignment", "prior", "points"}
 
 
+@pytest.mark.usefixtures("small_store")
 def test_truncated_file_is_made_again(run_here: RunHere, tmp_path: Path) -> None:
     first = tree(run_here(*SMALL, name="a") / "dataset", PROVENANCE)
     (victim,) = (tmp_path / "store" / "depth").glob("*/00003.npy")
@@ -61,6 +63,7 @@ def test_truncated_file_is_made_again(run_here: RunHere, tmp_path: Path) -> None
     assert {Path(k).name for k in redone} == {"00003.npy"}
 
 
+@pytest.mark.usefixtures("small_store")
 def test_verify_finds_changed_bytes(run_here: RunHere, tmp_path: Path) -> None:
     good = tree(run_here(*SMALL, name="a") / "dataset", PROVENANCE)
     (victim,) = (tmp_path / "store" / "alignment").glob("*/00002.npy")
@@ -229,6 +232,7 @@ def test_ctrl_c_says_so_and_the_rerun_goes_on(tmp_path: Path) -> None:
     assert subprocess.run(arguments, cwd=tmp_path, capture_output=True, check=False).returncode == 0
 
 
+@pytest.mark.usefixtures("small_store")
 def test_notes_are_told_again_when_nothing_runs(run_here: RunHere, tmp_path: Path) -> None:
     for name in ("first", "second"):
         folder = run_here(*SMALL, "metric_depth=parallax", "logger.report=true", name=name)

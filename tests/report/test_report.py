@@ -18,6 +18,7 @@ from tests.read_wandb import parse
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.mark.usefixtures("small_store")
 def test_report_needs_nothing_else(run_here: RunHere) -> None:
     out = run_here(*SMALL, "metric_depth=parallax", "logger.report=true", "logger.samples=2")
     page = (out / "report.html").read_text()
@@ -31,6 +32,7 @@ def test_report_needs_nothing_else(run_here: RunHere) -> None:
     assert cloud.shape[1] == 6 and np.isfinite(cloud).all() and (cloud[:, 2] < 0).all()
 
 
+@pytest.mark.usefixtures("small_store")
 def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
     browser = (
         shutil.which("chromium")
@@ -66,6 +68,7 @@ def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
     assert pixels.std() > 30 and len(np.unique(pixels.reshape(-1, 3)[::97], axis=0)) > 500
 
 
+@pytest.mark.usefixtures("small_store")
 def test_wandb_offline_holds_panels_curves_and_tables(run_here: RunHere) -> None:
     out = run_here(*SMALL, "logger=wandb")
     (folder,) = (out / "wandb").glob("offline-run-*")
@@ -105,12 +108,13 @@ def _read_wandb(folder: Path) -> dict:
     return parsed
 
 
+@pytest.mark.usefixtures("small_store")
 def test_csv_logger(run_here: RunHere) -> None:
     text = (run_here(*SMALL, "logger=csv") / "metrics.csv").read_text()
     assert "time/tracks," in text and "tracks/delta_avg," in text
 
 
-def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> None:
+def test_terminal_is_readable_at_80_columns(run_cli: Cli, run_main: Cli) -> None:
     done = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert done.returncode == 0, done.stderr
     rows = ("stage ", "images ", "metric_depth ", "tracks ", "points ")
@@ -118,7 +122,7 @@ def test_terminal_is_readable_at_80_columns(run_cli: Cli, tmp_path: Path) -> Non
     assert len(tables) == 2 * len(rows) and max(len(line.rstrip()) for line in tables) <= 80
     assert "\x1b" not in done.stderr and "needs up to" in done.stderr and "per s" in done.stderr
     assert not done.stdout
-    again = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
+    again = run_main(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert "all" in again.stderr and not re.search(r"\d items in \d", again.stderr)
 
 

@@ -75,6 +75,7 @@ def test_the_trainers_space(run_here: RunHere) -> None:
     assert np.corrcoef(metres, unit)[0, 1] > 0.9999
 
 
+@pytest.mark.usefixtures("small_store")
 def test_nothing_on_the_object(run_here: RunHere) -> None:
     run = run_here(*SMALL, "masks=none")
     found = np.load(run / "dataset" / "demo" / "points" / "fg.npz")
@@ -106,6 +107,7 @@ def files(run: Path) -> dict[str, np.ndarray]:
     return {p.stem: np.load(p, allow_pickle=False) for p in sorted(folder.glob("*.npy"))}
 
 
+@pytest.mark.usefixtures("small_store")
 def test_logits_are_what_tapirs_readers_undo(run_here: RunHere) -> None:
     options = [*SMALL, "stages=[tracks]"]
     plain = files(run_here(*options, name="plain"))
@@ -119,6 +121,7 @@ def test_logits_are_what_tapirs_readers_undo(run_here: RunHere) -> None:
         assert np.allclose(confidence, tracks[:, 3], atol=1e-5)
 
 
+@pytest.mark.usefixtures("small_store")
 def test_half_the_bytes(run_here: RunHere) -> None:
     options = [*SMALL, "stages=[tracks]"]
     plain = files(run_here(*options, name="plain"))

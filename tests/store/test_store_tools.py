@@ -11,6 +11,7 @@ from dynprep.commands.store import main
 from dynprep.errors import UserError
 from tests.conftest import PROVENANCE, SMALL, RunHere, tree
 
+pytestmark = pytest.mark.usefixtures("small_store")
 Tool = Callable[..., tuple[int, str]]
 
 

@@ -70,12 +70,13 @@ def test_options_of_a_swept_group_reach_every_job() -> None:
 
 
 def test_a_sweep_over_networks_with_a_local_copy(
-    run_cli: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+    run_main: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     weights = random_weights.dpt(tmp_path / "net")
-    done = run_cli(
+    done = run_main(
         "-m", "depth=dpt_large,dpt_hybrid", f"depth.checkpoint={weights}", "depth.parameters=null",
-        "data.count=2", "data.height=96", "data.width=160", "stages=[depth]", "logger=none",
+        "data.count=2", "data.height=96", "data.width=160", "stages=[depth]", "logger=none", "logger.report=false",
+        "compare.page=false",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     made = sorted((tmp_path / "outputs" / "sweeps").rglob("depth_anything_v2"))
