@@ -313,7 +313,6 @@ def test_a_program_that_uses_hydra_itself_keeps_it(tmp_path: Path) -> None:
         assert compose("mine").a == 1
 
 
-@pytest.mark.xfail(strict=True, raises=UserError, reason="a place that is a file is not looked for")
 def test_fits_of_a_dataset_are_read(scene: DatasetScene) -> None:
     assert (scene.folder / "alignment.json").is_file()
     assert set(scene.read(AlignmentFits).fits) == set(scene.stems)

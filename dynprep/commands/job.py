@@ -192,7 +192,7 @@ def _show_help() -> None:
     for line in caught.getvalue().splitlines():
         if line.startswith("_"):  # a folder of shared parts
             continue
-        shown = re.sub(r"\b_\w+, ", "", line)
+        shown = re.sub(r"(?<=[:,] )_\w+, |, _\w+(?=,|$)", "", line)
         narrow = textwrap.wrap(
             shown, _HELP_WIDTH, subsequent_indent="      ", break_long_words=False
         )
