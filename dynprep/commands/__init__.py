@@ -39,6 +39,12 @@ def _validate(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _check(arguments: Sequence[str]) -> int:
+    from dynprep.commands.check import main
+
+    return main(arguments)
+
+
 def _run(arguments: Sequence[str]) -> int:
     from dynprep.commands.job import main
 
@@ -53,6 +59,7 @@ COMMANDS: dict[str, Command] = {
     "reproduce": _reproduce,
     "backends": _backends,
     "validate": _validate,
+    "check": _check,
 }
 
 
