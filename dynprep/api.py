@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from dynprep.arrays import Float64Array, UInt8Array, check_shapes
 from dynprep.artefacts.images import Images
-from dynprep.compose import compose_config
 from dynprep.config.build import Settings, settings
+from dynprep.config.compose import compose_config
 from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError, nearest
 from dynprep.scene.in_memory import ArraySource

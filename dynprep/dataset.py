@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -29,9 +29,6 @@ from dynprep.files import read_array, read_arrays
 from dynprep.scene.frames import Frame, Frames
 from dynprep.scene.pictures import listing
 from dynprep.store.references import PROVENANCE
-
-if TYPE_CHECKING:
-    from dynprep.torch_datasets import FrameDataset, TrackDataset
 
 AnArtefact = TypeVar("AnArtefact", bound=Artefact)
 
@@ -63,6 +60,18 @@ class DatasetFiles:
     def json(self, name: str) -> Any:
         """The value in the JSON file ``name``."""
         return json.loads(self.file(name).read_text())
+
+
+class _Options(dict[str, Any]):
+    """Options by name; a name that is asked for and not there is the dataset's fault."""
+
+    folder: Path
+
+    def __missing__(self, name: str) -> Any:
+        raise UserError(
+            f"{self.folder}: {PROVENANCE} beside it does not say with which option {name} it was "
+            f"made; put back the {PROVENANCE} that dynprep wrote"
+        )
 
 
 class DatasetScene:
@@ -130,35 +139,25 @@ class DatasetScene:
         """Trajectories in 3D of the object's points (``fg``) or the background's (``bg``)."""
         return self.read(PointTrajectories).of(kind)
 
-    def frame_dataset(self) -> "FrameDataset":
-        """A torch Dataset whose items are frames; needs torch."""
-        from dynprep.torch_datasets import FrameDataset
-
-        return FrameDataset(self)
-
-    def track_dataset(self) -> "TrackDataset":
-        """A torch Dataset whose items are pairs of frames with their tracks; needs torch."""
-        from dynprep.torch_datasets import TrackDataset
-
-        return TrackDataset(self)
-
-    def path_of(self, artefact: type[Artefact]) -> Path:
-        """Where an artefact's files lie; it must have a place in datasets."""
-        return self._path(artefact.places[0])
+    def path_of(self, artefact: type[Artefact], place: int = 0) -> Path:
+        """Where an artefact's files lie, of which the class must name so many places in datasets."""
+        return self._path(artefact.places[place])
 
     def has(self, artefact: type[Artefact]) -> bool:
-        """Whether the dataset holds that artefact's folder."""
-        return bool(artefact.places) and self._path(artefact.places[0]).is_dir()
+        """Whether the dataset holds that artefact's folder or file."""
+        return bool(artefact.places) and self._path(artefact.places[0]).exists()
 
     def read(self, artefact: type[AnArtefact]) -> AnArtefact:
         """The scene's artefact of that class. Raises UserError where the dataset does not hold it."""
-        folder = self._path(artefact.places[0])
-        if not folder.is_dir():
+        path = self._path(artefact.places[0])
+        if not path.exists():
             raise UserError(
-                f"{folder}: the dataset has no {artefact.what}; run the stage {artefact.name}"
+                f"{path}: the dataset has no {artefact.what}; run the stage {artefact.name}"
             )
-        inner = str(folder.relative_to(self.folder))
-        options = self.provenance.get("folders", {}).get(inner, {}).get("options", {})
+        inner = str(path.relative_to(self.folder))
+        options = _Options(self.provenance.get("folders", {}).get(inner, {}).get("options", {}))
+        options.folder = path
+        folder = path if artefact.places[0].is_folder else path.parent
         return artefact(DatasetFiles(folder, options), self.frames)
 
     def _path(self, place: Place) -> Path:

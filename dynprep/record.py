@@ -106,15 +106,15 @@ def read_record(folder: Path) -> dict[str, Any]:
     """The record of the run in ``folder``. Raises UserError where there is none."""
     path = folder / RUN_FILE if folder.is_dir() else folder
     try:
-        found = json.loads(path.read_text())
+        record = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(
             f"{path}: no record of a run ({error}); name a run's folder, such as "
             "outputs/runs/DATE/TIME"
         ) from None
-    if not isinstance(found, dict) or found.get("format") != _FORMAT:
+    if not isinstance(record, dict) or record.get("format") != _FORMAT:
         raise UserError(f"{path}: not a record that this version can read")
-    return found
+    return record
 
 
 def environment() -> dict[str, Any]:
@@ -156,7 +156,9 @@ def _gpus() -> list[str]:
 
 
 def _code() -> dict[str, Any]:
-    """Commit of the checkout, and whether files of it were changed; None outside of git."""
+    """Commit of the checkout, and whether files of it were changed; None for an installed package."""
+    if not (_ROOT / ".git").exists():
+        return {"commit": None, "changed": None}
     git = ["git", "-C", str(_ROOT)]
     try:
         commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, check=True)

@@ -10,9 +10,9 @@ RUNNING, DONE, FAILED = "running", "done", "failed"
 
 def find_runs(folder: Path) -> list[Path]:
     """Folders of runs in ``folder``, at any depth, in natural order; a run's own is not searched."""
-    found = []
+    runs = []
     for where, inside, files in os.walk(folder):
         if RUN_FILE in files:
-            found.append(Path(where))
+            runs.append(Path(where))
             inside.clear()
-    return sorted(found, key=lambda p: [(len(part), part) for part in p.parts])
+    return sorted(runs, key=lambda p: [(len(part), part) for part in p.parts])

@@ -26,13 +26,13 @@ def in_process(launcher: str) -> bool:
 class Sweep:
     """The multirun that this process started.
 
-    folder: where it lies; in_parallel: whether its jobs run in other processes; told: names of jobs that were
-    reported.
+    folder: where it lies; in_parallel: whether its jobs run in other processes; reported: names of jobs whose end
+    was printed.
     """
 
     folder: Path
     in_parallel: bool
-    told: set[str] = field(default_factory=set)
+    reported: set[str] = field(default_factory=set)
     ended: threading.Event = field(default_factory=threading.Event)
     watcher: threading.Thread | None = None
 
@@ -54,15 +54,15 @@ class Sweep:
         """Records of this sweep's jobs by folder, in order; one that still says that it is
         running belongs to a job that was killed, once all have ended."""
         began = (self.folder / MARK).stat().st_mtime_ns
-        found = {}
+        records = {}
         for folder in find_runs(self.folder):
             path = folder / RUN_FILE
             try:
                 if path.stat().st_mtime_ns >= began:
-                    found[str(folder.relative_to(self.folder))] = json.loads(path.read_text())
+                    records[str(folder.relative_to(self.folder))] = json.loads(path.read_text())
             except (OSError, ValueError):  # gone, or on a file system that shows halves
                 continue
-        return found
+        return records
 
     def _watch(self) -> None:
         while not self.ended.wait(_LOOK_EVERY):
@@ -71,9 +71,9 @@ class Sweep:
     def tell(self) -> None:
         """Name jobs that ended since the last time."""
         for name, record in self.records().items():
-            if record["status"] == RUNNING or name in self.told:
+            if record["status"] == RUNNING or name in self.reported:
                 continue
-            self.told.add(name)
+            self.reported.add(name)
             if record["status"] == FAILED:
                 tell_failed(name, str(record["failure"]))
             else:
@@ -107,7 +107,7 @@ def current() -> Sweep | None:
 class Announce(Callback):  # type: ignore[misc]
     """Hydra tells it, in the process that launches jobs, where the multirun lies.
 
-    How a multirun ends is not told when a job failed, so the command line asks ``current`` itself.
+    How a multirun ends is not announced when a job failed, so the command line asks ``current`` itself.
     """
 
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:

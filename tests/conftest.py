@@ -59,7 +59,7 @@ def quiet_wandb(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 @lru_cache
 def _composed(overrides: tuple[str, ...]) -> tuple[dict, dict[str, str]]:
-    from dynprep.compose import compose_config
+    from dynprep.config.compose import compose_config
 
     return compose_config(overrides)
 

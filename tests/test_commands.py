@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks import random_weights
 from dynprep import __version__
 from dynprep.commands import COMMANDS
 from dynprep.commands.job import flags_first
@@ -49,7 +50,15 @@ def test_the_version_takes_no_imports() -> None:
 
 
 def test_the_verbs_are_these() -> None:
-    assert list(COMMANDS) == ["run", "compare", "store", "reproduce", "backends", "validate"]
+    assert list(COMMANDS) == [
+        "run",
+        "compare",
+        "store",
+        "reproduce",
+        "backends",
+        "validate",
+        "check",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -69,9 +78,6 @@ def test_help_without_a_verb_is_runs(run_main: Main) -> None:
     assert run_main("--help").stdout == run_main("run", "--help").stdout
 
 
-@pytest.mark.xfail(
-    strict=True, reason="help names _shared, _tracks and _unidepth among the choices"
-)
 def test_help_names_choices_alone(run_main: Main) -> None:
     done = run_main("--help")
     assert "alltracker_tiny" in done.stdout
@@ -90,6 +96,10 @@ def test_help_names_choices_alone(run_main: Main) -> None:
         (["validate"], "name folders of scenes"),
         (["validate", "--all"], "name folders of scenes"),
         (["validate", "nowhere"], "nowhere: no scene of a dataset"),
+        (["check", "--all"], "give overrides alone"),
+        (["check", "depth=midas"], "depth=midas: no such choice"),
+        (["check", "flow.rat=4"], "flow.rat: no such option; did you mean flow.rate"),
+        (["check", "data=video", "data.path=a.mp4"], "a.mp4: no such file or folder"),
         (["run", "flow.rat=4"], "flow.rat: no such option; did you mean flow.rate"),
         (["stages=[flow]"], "there is no stage 'flow'; the stage of group flow is tracks"),
         (["stages=[trcks]"], "did you mean tracks"),
@@ -290,7 +300,6 @@ def _intrinsics(scene: Path, change: Callable[[dict], object]) -> None:
     path.write_text(json.dumps(rows))
 
 
-@pytest.mark.xfail(strict=True, reason="validate looks into folders alone")
 @pytest.mark.parametrize(
     "change",
     [
@@ -308,13 +317,34 @@ def test_damaged_intrinsics_are_found(
     assert done.returncode == 1 and "unidepth_intrins.json" in done.stderr
 
 
-@pytest.mark.xfail(
-    strict=True, raises=KeyError, reason="tracks are read with the provenance's options"
-)
 def test_a_dataset_without_provenance_is_validated(
     good: Path, run_main: Main, tmp_path: Path
 ) -> None:
     shutil.copytree(good, tmp_path / "plain")
     (tmp_path / "plain" / "dynprep.json").unlink()
     done = run_main("validate", str(tmp_path / "plain"))
-    assert "Traceback" not in done.stderr and done.returncode in (0, 1)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "alltracker: dynprep.json beside it does not say" in done.stderr
+
+
+def test_check_says_what_a_run_would_meet(run_main: Main, tmp_path: Path) -> None:
+    done = run_main("check", *SMALL, "data.count=3", "depth=depth_anything_v2_large")
+    assert done.returncode == 0 and not done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("demo: 3 frames of ") and "masks (motion): no network" in lines
+    (depth,) = (line for line in lines if line.startswith("depth ("))
+    assert "are not on this machine" in depth and "not for commercial use" in depth
+
+
+def test_check_opens_the_weights_that_are_there(run_main: Main, tmp_path: Path) -> None:
+    weights = random_weights.depth_anything(tmp_path / "weights")
+    given = ["depth=depth_anything_v2_small", f"depth.checkpoint={weights}"]
+    good = run_main("check", *SMALL, *given, "depth.parameters=null")
+    assert good.returncode == 0, good.stderr
+    (depth,) = (line for line in good.stdout.splitlines() if line.startswith("depth ("))
+    assert depth.endswith(f"{weights.name} fit")
+    other_size = run_main("check", *SMALL, *given)
+    assert other_size.returncode == 1 and "choose the backend of its size" in other_size.stderr
+    absent = run_main("check", *SMALL, given[0], f"depth.checkpoint={tmp_path / 'none'}")
+    assert absent.returncode == 1 and "no such file or folder" in absent.stderr
+    assert "tracks (" in absent.stdout  # the others are looked at all the same

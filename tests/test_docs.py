@@ -1,5 +1,6 @@
 """What the documents tell people to do works when it is done literally."""
 
+import json
 import os
 import re
 import shutil
@@ -7,43 +8,136 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
-from tests.conftest import ROOT, SMALL
+from dynprep.artefacts import Artefact
+from dynprep.conf_folder import choices_of
+from dynprep.config import reference
+from tests.conftest import ROOT, SMALL, RunHere
+
+# runs the lines that it reads in one process: each would start Python and import everything anew
+_DRIVER = """
+import shlex, subprocess, sys
+from dynprep.commands import main
+for line in sys.stdin.read().splitlines():
+    if line.startswith("dynprep "):
+        sys.argv = shlex.split(line)
+        try:
+            status = main()
+        except SystemExit as end:
+            status = end.code or 0
+    else:
+        status = subprocess.run(line, shell=True).returncode
+    if status:
+        sys.exit(f"{line} ended with {status}")
+"""
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Code blocks of a page, without the indent of the list that they stand in."""
+    found = re.findall(rf"^( *)```{language}\n(.*?)^\1```", text, re.M | re.S)
+    return ["".join(line[len(i) :] or "\n" for line in b.splitlines(True)) for i, b in found]
+
+
+def files_of(text: str) -> dict[str, str]:
+    """Blocks that follow the name of a file, by that name."""
+    pattern = r"`((?:dynprep|conf)/\S+?\.(?:py|yaml))`:\n\n( *)```\w+\n(.*?)^\2```"
+    found = re.findall(pattern, text, re.M | re.S)
+    return {
+        path: "".join(line[len(indent) :] or "\n" for line in block.splitlines(True))
+        for path, indent, block in found
+    }
+
+
+@pytest.fixture(scope="module")
+def contributed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A copy of the code with every recipe of CONTRIBUTING followed, and what a run with them said."""
+    root = tmp_path_factory.mktemp("contributed")
+    for name in ("dynprep", "conf"):
+        shutil.copytree(ROOT / name, root / name)
+    for name in ("run.py", "pyproject.toml"):
+        shutil.copy(ROOT / name, root)
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    files = files_of(text)
+    assert len(files) == 7, sorted(files)
+    for path, content in files.items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(content)
+    metric = text[text.index("## Add a metric") : text.index("## Add a layout")]
+    name, _, function, scorers = blocks(metric, "python")
+    names = root / "dynprep" / "metrics" / "names.py"
+    names.write_text(names.read_text().replace("OTHERS = (\n", f"OTHERS = (\n{name}"))
+    masks = root / "dynprep" / "artefacts" / "masks.py"
+    source = masks.read_text().replace("class ObjectMasks", f"{function}\n\nclass ObjectMasks")
+    masks.write_text(re.sub(r"    scorers = \(Scorer.*\n", scorers, source))
+    arguments = [
+        *SMALL, "depth=bright", "+brightness=mean", "layout=flat", "logger=none", "dataset_dir=OUT",
+        "logger.report=false",
+    ]  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "run.py", *arguments],
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return root, done.stderr
 
 
 @pytest.mark.slow
-def test_adding_a_backend_as_contributing_says(tmp_path: Path) -> None:
-    for name in ("dynprep", "conf"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "run.py", tmp_path)
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    section = text[text.index("## Add a backend") : text.index("## Rules")]
-    for path, block in re.findall(
-        r"`((?:dynprep|conf)/\S+)`:\n\n\s*```\w+\n(.*?)```", section, re.S
+def test_adding_a_backend_as_contributing_says(contributed: tuple[Path, str]) -> None:
+    root, said = contributed
+    assert re.search(r"^depth +bright ", said, re.M)
+    assert len(list((root / "OUT" / "demo" / "relative").iterdir())) == 8
+
+
+@pytest.mark.slow
+def test_adding_a_stage_as_contributing_says(contributed: tuple[Path, str]) -> None:
+    grey = np.load(contributed[0] / "OUT" / "demo" / "brightness" / "00003.npy", allow_pickle=False)
+    assert grey.shape == (96, 160) and grey.dtype == np.float32 and 0 < grey.mean() < 1
+
+
+@pytest.mark.slow
+def test_adding_a_metric_as_contributing_says(contributed: tuple[Path, str]) -> None:
+    root, said = contributed
+    (found,) = (root / "outputs").rglob("consistency.json")
+    assert 0 <= json.loads(found.read_text())["demo"]["masks/coverage"] <= 1
+    assert "masks/coverage" in said
+
+
+@pytest.mark.slow
+def test_adding_a_layout_as_contributing_says(contributed: tuple[Path, str]) -> None:
+    names = {p.name for p in (contributed[0] / "OUT" / "demo").iterdir() if p.is_dir()}
+    assert {"images", "masks", "metric", "relative", "aligned", "prior", "tracks"} <= names
+
+
+@pytest.mark.slow
+def test_contributed_code_is_clean(contributed: tuple[Path, str]) -> None:
+    new = [p for p in files_of((ROOT / "CONTRIBUTING.md").read_text()) if p.endswith(".py")]
+    for tool in (
+        ["ruff", "check"],
+        ["ruff", "format", "--check"],
+        ["mypy", "--follow-imports=silent"],
     ):
-        lines = [line.removeprefix("   ") for line in block.splitlines()]
-        (tmp_path / path).write_text("\n".join(lines) + "\n")
-    assert (tmp_path / "conf" / "depth" / "bright.yaml").is_file()
-    done = subprocess.run(
-        [sys.executable, "run.py", *SMALL, "depth=bright", "logger=none", "dataset_dir=OUT"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "bright" in done.stderr
-    assert len(list((tmp_path / "OUT" / "demo" / "depth_anything_v2").iterdir())) == 8
+        done = subprocess.run(
+            [sys.executable, "-m", *tool, *new], cwd=contributed[0],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 @pytest.fixture(scope="module")
 def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A hub cache with the network that the pages name: its architecture, made-up weights."""
+    """A hub cache with the network that the pages name: its architecture, random weights."""
     from benchmarks.random_weights import make
 
     root = tmp_path_factory.mktemp("hub")
     repository = root / "models--depth-anything--Depth-Anything-V2-Small-hf"
     snapshot = repository / "snapshots" / "c0ffee"
-    snapshot.mkdir(parents=True)
+    snapshot.parent.mkdir(parents=True)
     (repository / "refs").mkdir()
     (repository / "refs" / "main").write_text("c0ffee")
     make("depth/depth_anything_v2_small", snapshot)
@@ -53,60 +147,95 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", ["sweep", "paper", "compare"])
 def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) -> None:
-    for name in ("dynprep", "conf"):
-        shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copy(ROOT / "run.py", tmp_path)
-    # the commands are the page's to the letter; the clip that they run on is shorter
-    demo = tmp_path / "conf" / "data" / "demo.yaml"
-    demo.write_text(re.sub(r"(?m)^count: \d+", "count: 8", demo.read_text()))
     text = (ROOT / "docs" / f"{page}.md").read_text()
     for path, block in re.findall(r"`(conf/\S+)`:\n\n```yaml\n(.*?)```", text, re.S):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_text(block)
-    environment = {
-        **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "HF_HUB_CACHE": str(hub),
-        "HF_HUB_OFFLINE": "1",
-    }
-    commands = [c for b in re.findall(r"```bash\n(.*?)```", text, re.S) for c in b.splitlines()]
-    assert len(commands) >= 3
-    for command in commands:
-        done = subprocess.run(
-            command,
-            shell=True,
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stderr[-3000:]}"
+    lines = [line for block in blocks(text, "bash") for line in block.splitlines()]
+    assert len(lines) >= 3
+    done = subprocess.run(
+        [sys.executable, "-c", _DRIVER], cwd=tmp_path, input="\n".join(lines), capture_output=True,
+        text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_CACHE": str(hub), "HF_HUB_OFFLINE": "1"},
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
     assert list((tmp_path / "outputs").glob("*/**/comparison.html"))
 
 
-def test_options_page_is_current() -> None:
-    from dynprep.config import reference
+@pytest.mark.slow
+def test_the_api_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for block in blocks((ROOT / "docs" / "api.md").read_text(), "python"):
+        exec(compile(block, "docs/api.md", "exec"), names)
+    assert names["tracks"].shape[1] == 4 and names["disparity"].shape[0] == 4  # type: ignore[attr-defined]
 
+
+@pytest.mark.slow
+def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notebook = json.loads((ROOT / "examples" / "read_a_dataset.ipynb").read_text())
+    monkeypatch.chdir(tmp_path)
+    import matplotlib
+
+    matplotlib.use("Agg")
+    names: dict[str, object] = {}
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            assert not cell["outputs"]
+            exec(compile("".join(cell["source"]), "read_a_dataset.ipynb", "exec"), names)
+    assert "scene" in names
+
+
+@pytest.mark.parametrize("rate", [8, 16])
+def test_the_formats_snippet_reads_a_dataset(run_here: RunHere, rate: int) -> None:
+    (block,) = blocks((ROOT / "docs" / "format.md").read_text(), "python")
+    scene = run_here(*SMALL, f"flow.rate={rate}") / "dataset" / "demo"
+    exec(compile(block, "docs/format.md", "exec"), {"scene": scene})
+
+
+def test_the_glossary_names_what_exists() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text()
+    rows = re.findall(r"^\| [^|]+ \| (`[^|]+) \| `(\w+)` \| (`[^|]+) \| ", text, re.M)
+    assert len(rows) >= 13
+    classes = {cls.__name__: cls for cls in Artefact.registry.values()}
+    for groups, stage, names in rows:
+        assert stage in Artefact.registry
+        assert Artefact.registry[stage].__name__ in re.findall(r"`(\w+)`", names)
+        assert set(re.findall(r"`(\w+)`", names)) <= set(classes)
+        for group in re.findall(r"`(\w+)", groups):
+            assert (ROOT / "conf" / group).is_dir()
+    assert {cls.name for cls in classes.values()} == {r[1] for r in rows}
+
+
+def test_options_page_is_current() -> None:
     assert (ROOT / "docs" / "options.md").read_text() == reference.page(), "run make docs"
 
 
 def test_every_option_has_type_unit_and_effect() -> None:
-    from dynprep.config import reference
-
     for option in reference.every_option():
-        assert option.kind and option.effect, option.name
+        assert option.kind and option.effect.strip(), option.name
         assert option.unit or "number" not in option.kind, f"{option.name}: no [unit]"
 
 
 def test_readme_names_what_exists() -> None:
     text = (ROOT / "README.md").read_text()
     for path in re.findall(r"`((?:dynprep|conf)/[\w/.]+\.(?:py|yaml)|run\.py)`", text):
+        assert (ROOT / path).is_file() or path == "conf/experiment/mine.yaml", path
+    for path in re.findall(r"\]\(([\w/.]+\.\w+)\)", text):
         assert (ROOT / path).is_file(), path
     for group, choices in re.findall(r"^\| `(\w+)` \| (`[^|]*`) \|", text, re.M):
         for choice in re.findall(r"`(\w+)`", choices):
-            assert (ROOT / "conf" / group / f"{choice}.yaml").is_file(), f"{group}={choice}"
+            assert choice in choices_of(group, [ROOT / "conf"]), f"{group}={choice}"
     for target in re.findall(r"^make (\w+)", text, re.M):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M)
+
+
+def test_the_version_stands_in_one_place() -> None:
+    from dynprep import __version__
+
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    assert f"## {__version__}" in (ROOT / "CHANGELOG.md").read_text()
+    assert "version" not in re.findall(r"^(\w+) =", (ROOT / "pyproject.toml").read_text(), re.M)
 
 
 def test_every_locked_version_is_exact_and_the_project_agrees() -> None:
@@ -127,6 +256,9 @@ def test_every_locked_version_is_exact_and_the_project_agrees() -> None:
     assert not names & {"torchvision", "xformers", "timm", "moviepy"}
 
 
-def test_ci_workflow_runs_the_same_script() -> None:
+def test_ci_workflow_runs_the_same_script_on_every_python_that_is_claimed() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
-    assert any(step.get("run") == ".ci/run" for step in workflow["jobs"]["test"]["steps"])
+    job = workflow["jobs"]["test"]
+    assert any(step.get("run") == ".ci/run" for step in job["steps"])
+    claimed = re.findall(r"Python :: (3\.\d+)", (ROOT / "pyproject.toml").read_text())
+    assert job["strategy"]["matrix"]["python"] == claimed

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores
+from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
 from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.tracks import PairTracks
@@ -87,7 +87,10 @@ class AlignmentFits(Artefact):
     def write(
         writer: ItemWriter, method: str, per: str, stems: Sequence[str], fits: Sequence[Fit]
     ) -> None:
-        """Store the fits of a clip."""
+        """Store the fits of a clip. Raises UserError for the first frame whose fit is not finite."""
+        for stem, fit in zip(stems, fits, strict=True):
+            values = np.array([fit.scale, fit.shift, fit.residual, fit.inliers])
+            check_values(values, f"{AlignmentFits.name} of frame {stem}", (4,))
         frames = {stem: asdict(fit) for stem, fit in zip(stems, fits, strict=True)}
         writer.json(_REPORT, {"method": method, "per": per, "frames": frames})
 

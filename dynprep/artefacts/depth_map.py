@@ -67,7 +67,7 @@ def against_depth(artefact: type[Artefact], scene: SceneResults, truth: Truth) -
     static = truth.labels_frames(scene.frames)
     scores: Scores = {}
     for protocol in artefact.protocols:
-        named = Protocol(*protocol).judge(lambda: _pairs(scene, truth, artefact, static))  # type: ignore[arg-type]
+        named = Protocol(*protocol).score(lambda: _pairs(scene, truth, artefact, static))  # type: ignore[arg-type]
         scores |= {f"{artefact.name}/{k}{'/static' * static}": v for k, v in named.items()}
     return scores
 

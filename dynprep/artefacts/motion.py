@@ -142,6 +142,8 @@ class CameraPath(Artefact):
         """Store the path of a clip."""
         check_values(poses.rotation, "rotations of the camera", (len(frames), 3, 3))
         check_values(poses.translation, "translations of the camera", (len(frames), 3))
+        numbers = np.array([poses.nearest, poses.farthest, poses.noise])
+        check_values(numbers, "depth range and noise of the camera's path", (3,))
         values: dict[str, Any] = dict(vars(poses))
         writer.arrays(cls._FILE, **{k: np.asarray(v, np.float64) for k, v in values.items()})
 
@@ -177,7 +179,7 @@ class ParallaxMaps(Artefact):
     @staticmethod
     def write(writer: ItemWriter, stem: str, maps: Float32Array) -> None:
         """Store inverse depth, information and own motion (3, h, w) of one frame."""
-        check_values(maps, f"parallax of frame {stem}", (3, *maps.shape[1:]))
+        check_values(maps, f"parallax of frame {stem}", (3, *maps.shape[-2:]))
         # half floats hold 0.05 %; information only weighs, so its ends may be clipped
         highest = float(np.finfo(np.float16).max)
         writer.array(f"{stem}.npy", np.clip(maps, -highest, highest).astype(np.float16))

@@ -125,13 +125,13 @@ class Marigold(Network):
         def run(sample: Any, step: Any, encoder_hidden_states: Any, **named: Any) -> Any:
             kind = self.inference.weights_dtype()
             with self.inference.inference(self.device):
-                found = forward(
+                output = forward(
                     sample.to(kind),
                     step,
                     encoder_hidden_states=encoder_hidden_states.to(kind),
                     **named,
                 )
-            return tuple(part.float() for part in found)
+            return tuple(part.float() for part in output)
 
         return run
 
@@ -144,7 +144,7 @@ class Marigold(Network):
 
         image = self.tensor([sample.rgb.transpose(2, 0, 1)]).float() / 255
         with torch.inference_mode():
-            found = self.network(
+            output = self.network(
                 image,
                 num_inference_steps=self.steps,
                 ensemble_size=self.ensemble,
@@ -154,7 +154,7 @@ class Marigold(Network):
                 generator=torch.Generator("cpu").manual_seed(sample.seed),
                 output_type="pt",
             ).prediction
-        return to_host(found[0, 0].float())
+        return to_host(output[0, 0].float())
 
 
 def frame_seed(seed: int, frame: int) -> int:

@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Callable, Sequence
 
-from dynprep import __version__
 from dynprep.errors import UserError
+from dynprep.version import __version__
 
 Command = Callable[[Sequence[str]], int]
 
@@ -39,6 +39,12 @@ def _validate(arguments: Sequence[str]) -> int:
     return main(arguments)
 
 
+def _check(arguments: Sequence[str]) -> int:
+    from dynprep.commands.check import main
+
+    return main(arguments)
+
+
 def _run(arguments: Sequence[str]) -> int:
     from dynprep.commands.job import main
 
@@ -53,6 +59,7 @@ COMMANDS: dict[str, Command] = {
     "reproduce": _reproduce,
     "backends": _backends,
     "validate": _validate,
+    "check": _check,
 }
 
 

@@ -17,7 +17,7 @@ _NARROWEST = 80
 def main(arguments: Sequence[str]) -> int:
     """Print a table for each group of backends, and return the exit status."""
     if arguments:
-        raise UserError(f"dynprep backends takes no arguments: leave out {' '.join(arguments)}")
+        raise UserError(f"backends takes no arguments: leave out {' '.join(arguments)}")
     console = Console(highlight=False)
     console.width = max(console.width, _NARROWEST)
     folders = conf_folders()
@@ -41,7 +41,7 @@ def _kind(group: str, nodes: dict[str, dict[str, Any]]) -> type[Stage] | None:
 def _print_group(
     console: Console, title: str, group: str, nodes: dict[str, dict[str, Any]]
 ) -> None:
-    table = Table(box=None, padding=(0, 1, 0, 0), title_justify="left", title=title)
+    table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column(group, no_wrap=True)
     table.add_column("million", justify="right", no_wrap=True)
     table.add_column("licence", no_wrap=True)
@@ -49,5 +49,6 @@ def _print_group(
     for choice, node in sorted(nodes.items()):
         size = f"{node['parameters']:g}" if "parameters" in node else "-"
         table.add_row(choice, size, node.get("licence", "-"), node.get("hub", "no network"))
+    console.print(title, style="italic")
     console.print(table)
     console.print()

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import re
 import sys
 import textwrap
 import traceback
@@ -18,8 +19,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from dynprep.commands import fail
-from dynprep.commands.hints import about_choice, about_option, check_choice, known_options
 from dynprep.conf_folder import CONF, conf_folders, users_conf
+from dynprep.config.hints import about_choice, about_option, check_choice, known_options
 from dynprep.errors import UserError
 from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 
@@ -189,7 +190,9 @@ def _show_help() -> None:
     with contextlib.redirect_stdout(caught), contextlib.suppress(SystemExit):  # Hydra ends there
         _job()
     for line in caught.getvalue().splitlines():
-        shown = line.replace(" _base,", "").replace(", _base", "")
+        if line.startswith("_"):  # a folder of shared parts
+            continue
+        shown = re.sub(r"(?<=[:,] )_\w+, |, _\w+(?=,|$)", "", line)
         narrow = textwrap.wrap(
             shown, _HELP_WIDTH, subsequent_indent="      ", break_long_words=False
         )

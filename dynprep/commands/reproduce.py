@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     """Repeat the run that the one argument names, and return the exit status."""
     if len(arguments) != 1:
         raise UserError(
-            "dynprep reproduce: name one run's folder, such as outputs/runs/DATE/TIME, and nothing else: it is "
+            "reproduce: name one run's folder, such as outputs/runs/DATE/TIME, and nothing else: it is "
             "repeated as it was"
         )
     return reproduce(Path(arguments[0]))
@@ -63,23 +63,23 @@ def reproduce(original: Path) -> int:
 
 def _results(was: Mapping[str, Any], now: Mapping[str, Any]) -> dict[str, str]:
     """By stage: same, or what differs."""
-    found = {}
+    outcome = {}
     for stage, old in was.items():
         new = now.get(stage)
         if new is None:
-            # a helper that nobody needed this time, or one that was only found before
-            found[stage] = "not made"
+            # a helper that nobody needed this time, or one that was only in the store before
+            outcome[stage] = "not made"
         elif new["sha256"] == old["sha256"]:
-            found[stage] = "same"
+            outcome[stage] = "same"
         elif new["weights"] != old["weights"]:
-            found[stage] = "differs: other weights"
+            outcome[stage] = "differs: other weights"
         elif new["inputs"] != old["inputs"] and _from_outside(new) != _from_outside(old):
-            found[stage] = "differs: other files from outside"
+            outcome[stage] = "differs: other files from outside"
         elif new["files"] != old["files"]:
-            found[stage] = f"differs: {new['files']} files instead of {old['files']}"
+            outcome[stage] = f"differs: {new['files']} files instead of {old['files']}"
         else:
-            found[stage] = "differs"
-    return found
+            outcome[stage] = "differs"
+    return outcome
 
 
 def _from_outside(result: Mapping[str, Any]) -> dict[str, str]:

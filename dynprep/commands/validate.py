@@ -12,15 +12,15 @@ from dynprep.export.validate import describe_folders, faults
 def main(arguments: Sequence[str]) -> int:
     """Check the scenes' folders that the arguments name, and return the exit status: 1 where one has a fault."""
     if not arguments or any(argument.startswith("-") for argument in arguments):
-        raise UserError("dynprep validate: name folders of scenes, such as OUT/dog")
+        raise UserError("validate: name folders of scenes, such as OUT/dog")
     status = 0
     for argument in arguments:
         scene = DatasetScene(Path(argument))
         for line in describe_folders(scene):
             print(f"{scene.folder}/{line}")
-        found = list(faults(scene))
-        for fault in found:
+        lines = list(faults(scene))
+        for fault in lines:
             status = fail(f"{scene.folder}: {fault}")
-        if not found:
+        if not lines:
             print(f"{scene.folder}: {len(scene)} frames, no fault")
     return status

@@ -86,15 +86,15 @@ def first(columns: Sequence[Column]) -> list[Column]:
 
 
 def _column(name: str, values: list[Any]) -> Column | None:
-    told: list[float | str | None] = ["" if v is None else str(v) for v in values]
-    return Column(name, told) if len(set(told)) > 1 else None
+    texts: list[float | str | None] = ["" if v is None else str(v) for v in values]
+    return Column(name, texts) if len(set(texts)) > 1 else None
 
 
 def _flat(node: Mapping[str, Any], above: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in node.items():
         if isinstance(value, dict):
-            found |= _flat(value, f"{above}{key}.")
+            flat |= _flat(value, f"{above}{key}.")
         else:
-            found[f"{above}{key}"] = value
-    return found
+            flat[f"{above}{key}"] = value
+    return flat

@@ -40,16 +40,16 @@ class Entry:
         """``seconds``: of making every result, whenever it was made; ``wall``: this run's own;
         ``GB`` and ``GPU_GB``: most memory of a stage that one process made, of the host and of its
         GPU; ``parameters``: of all networks, in millions."""
-        made = self.results.values()
+        results = self.results.values()
         config = self.record["config"]
-        groups = dict.fromkeys(result["group"] for result in made)
+        groups = dict.fromkeys(result["group"] for result in results)
         nodes = [config[group] for group in groups if isinstance(config.get(group), dict)]
         sizes = [node.get("parameters") for node in nodes]
         return {
-            "seconds": sum(r["seconds"] or 0.0 for r in made),
+            "seconds": sum(r["seconds"] or 0.0 for r in results),
             "wall": self.record["seconds"],
-            "GB": max((r["memory"] or 0 for r in made), default=0) / 1e9,
-            "GPU_GB": max((r["device_memory"] or 0 for r in made), default=0) / 1e9,
+            "GB": max((r["memory"] or 0 for r in results), default=0) / 1e9,
+            "GPU_GB": max((r["device_memory"] or 0 for r in results), default=0) / 1e9,
             "parameters": sum(s for s in sizes if isinstance(s, int | float)),
         }
 

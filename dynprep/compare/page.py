@@ -16,7 +16,6 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 from markupsafe import Markup
 from PIL import Image
 
-from dynprep import __version__
 from dynprep.artefacts import Artefact, SceneResults
 from dynprep.artefacts.alignment import AlignmentFits
 from dynprep.artefacts.depth_map import DepthMap
@@ -31,6 +30,7 @@ from dynprep.cores import cores
 from dynprep.files import write_bytes
 from dynprep.report.options import CompareOptions
 from dynprep.store import ItemWriter, Recipe, Store
+from dynprep.version import __version__
 
 _TEMPLATE = "comparison.html.j2"
 _VERSION = 1  # raised when the same results are drawn in another way
@@ -81,12 +81,12 @@ def _scene(name: str, entries: list[Entry], options: CompareOptions) -> dict[str
     read = {e.name: e.read() for e in entries}
     stems = common_stems(read, options.frames)
     store = store_of(entries)
-    found = agreements(entries, read, stems, store)
+    agreed = agreements(entries, read, stems, store)
     return {
         "name": name,
         "viewer": Markup(_json(_viewer(entries, read, stems, store, options.width))),
-        "agreements": [_agreement_shown(a) for a in found],
-        "plots": [Markup(svg) for svg in _plots(entries, read, stems, found)],
+        "agreements": [_agreement_shown(a) for a in agreed],
+        "plots": [Markup(svg) for svg in _plots(entries, read, stems, agreed)],
     }
 
 
@@ -212,7 +212,7 @@ def _plots(
     entries: list[Entry],
     read: Mapping[str, SceneResults],
     stems: list[str],
-    found: list[StageAgreement],
+    agreed: list[StageAgreement],
 ) -> list[str]:
     plots = []
     fits = {e.name: read[e.name][AlignmentFits].fits for e in _fitted(entries)}
@@ -229,8 +229,8 @@ def _plots(
             )
         }
         plots.append(curves(charts, stems))
-    if found:
-        lines = {a.stage: {a.stage: [a.frames[s] for s in stems]} for a in found}
+    if agreed:
+        lines = {a.stage: {a.stage: [a.frames[s] for s in stems]} for a in agreed}
         charts = {f"agreement: {stage}": line for stage, line in lines.items()}
         plots.append(curves(charts, stems))
     return plots

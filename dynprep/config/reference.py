@@ -1,44 +1,44 @@
-"""python -m dynprep.config.reference: writes docs/options.md, every option of every choice."""
+"""docs/options.md, written from conf/: every option of every choice. ``python -m dynprep.config.reference``."""
 
 import re
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_type_hints
 
-import yaml
-
-from dynprep.config.build import CompareOptions, RunOptions
-from dynprep.config.typed import TARGET, locate, spoken
+from dynprep.conf_folder import CONF, choices_of, read_choice, shared_parts
+from dynprep.config.build import RunOptions, StoreOptions
+from dynprep.config.typed import TARGET, describe_type, locate, option_types, ranges_of
 from dynprep.files import write_bytes
+from dynprep.report.options import CompareOptions
 
-_ROOT = Path(__file__).resolve().parents[2]
-_CONF, _PAGE = _ROOT / "conf", _ROOT / "docs" / "options.md"
+_PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
 _UNIT = re.compile(r"^\[([^\]]+)\] ")  # how a comment begins
 _ASIDE = ("hydra", "experiment")
 _LINE = re.compile(r"^( *)([\w.]+):\s*((?:[^#\s].*?)?)(?:\s+#\s*(.*))?$")
 _HEAD = """# Options
 
-Written by `python -m dynprep.config.reference` from `conf/`; do not edit by hand. An option is set on the
+Written by `make docs` from `conf/` and the classes that it configures; do not edit by hand. An option is set on the
 command line as `name=value`. Where choices of a group have different defaults, they are listed.
 """
 
 
 @dataclass(frozen=True)
 class Option:
-    """One option of one file: dotted name, default and comment as written, type in words."""
+    """One option of one choice: dotted name, default and comment as written, type and range in words."""
 
     name: str
     default: str
     comment: str
-    kind: str
+    kind: str = ""
+    allowed: str = ""
 
     @property
     def unit(self) -> str:
         """What a number counts: ``[unit]`` in front of its comment."""
-        found = _UNIT.match(self.comment)
-        return found.group(1) if found else ""
+        match = _UNIT.match(self.comment)
+        return match.group(1) if match else ""
 
     @property
     def effect(self) -> str:
@@ -47,76 +47,100 @@ class Option:
 
 
 def every_option() -> list[Option]:
-    """Of the top, and of every choice."""
-    files = [p for p in sorted(_CONF.glob("*/*.yaml")) if p.parent.name not in _ASIDE]
-    return [*_top(), *(o for path in files for o in _options(path, path.parent.name))]
+    """The options of the top, and of every choice."""
+    return [*_top(), *(o for group in _groups() for c in _choices(group).values() for o in c)]
 
 
 def page() -> str:
     """The whole page."""
     parts = [_HEAD, "## Top of the configuration\n", _table(list(_top()), {})]
-    groups = sorted(
-        p for p in _CONF.iterdir() if p.is_dir() and p.name not in ("hydra", "experiment")
-    )
-    for group in groups:
-        choices = {
-            path.stem: list(_options(path, group.name)) for path in sorted(group.glob("*.yaml"))
-        }
-        parts.append(f"## `{group.name}`\n")
-        for name in choices:
-            first = (group / f"{name}.yaml").read_text().splitlines()[0].lstrip("# ")
-            parts.append(f"- `{group.name}={name}`: {first}")
+    for group in _groups():
+        parts.append(f"## `{group}`\n")
+        for choice, path in sorted(choices_of(group, [CONF]).items()):
+            parts.append(f"- `{group}={choice}`: {path.read_text().splitlines()[0].lstrip('# ')}")
         merged: dict[str, Option] = {}
         defaults: dict[str, dict[str, str]] = {}
-        for choice, options in choices.items():
+        for choice, options in _choices(group).items():
             for option in options:
                 merged.setdefault(option.name, option)
                 defaults.setdefault(option.name, {})[choice] = option.default
         parts += ["", _table(list(merged.values()), defaults)]
     parts += ["## `experiment`\n"]
-    for path in sorted((_CONF / "experiment").glob("*.yaml")):
+    for path in sorted((CONF / "experiment").glob("*.yaml")):
         text = [line.lstrip("# ") for line in path.read_text().splitlines() if line.startswith("#")]
         parts.append(f"- `experiment={path.stem}`: {' '.join(text[1:])}")
     return "\n".join(parts) + "\n"
 
 
+def _groups() -> list[str]:
+    folders = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+    return [name for name in folders if name not in _ASIDE and not name.startswith("_")]
+
+
+def _choices(group: str) -> dict[str, list[Option]]:
+    """The options of each choice of a group."""
+    return {
+        choice: list(_options(path, group))
+        for choice, path in sorted(choices_of(group, [CONF]).items())
+    }
+
+
 def _top() -> Iterator[Option]:
-    hints = {**get_type_hints(RunOptions), "store.verify": bool}
-    hints |= {f"compare.{k}": v for k, v in get_type_hints(CompareOptions).items()}
-    for option in _lines(_CONF / "config.yaml", "", hints):
-        if option.name in hints:
-            yield option
+    kinds = dict(get_type_hints(RunOptions, include_extras=True))
+    for node, cls in (("store", StoreOptions), ("compare", CompareOptions)):
+        kinds |= {f"{node}.{k}": v for k, v in option_types(cls).items()}
+    for option in _lines(CONF / "config.yaml", ""):
+        if option.name in kinds:
+            yield _typed(option, kinds)
 
 
 def _options(path: Path, group: str) -> Iterator[Option]:
-    """Of one choice. An option's type is that of the field of the class it goes to."""
-    raw = yaml.safe_load(path.read_text())
-    hints: dict[str, Any] = {}
-    for where, node in [(group, raw), *((f"{group}.{k}", v) for k, v in raw.items())]:
-        target = node.get(TARGET) if isinstance(node, Mapping) else None
-        for name in [target] if isinstance(target, str) else target or []:
-            cls = locate(name, where)
-            own = get_type_hints(cls)
-            hints |= {f"{where}.{f.name}": own[f.name] for f in fields(cls)}  # type: ignore[arg-type]
-    yield from _lines(path, group, hints)
+    """The options of one choice, those of its shared parts included."""
+    node = read_choice(path)
+    kinds: dict[str, Any] = {}
+    for where, part in [(group, node), *((f"{group}.{k}", v) for k, v in node.items())]:
+        target = part.get(TARGET) if isinstance(part, Mapping) else None
+        if isinstance(target, str):
+            kinds |= {f"{where}.{k}": v for k, v in option_types(locate(target, where)).items()}
+    for option in _merged_lines(path, group).values():
+        yield _typed(option, kinds)
 
 
-def _lines(path: Path, above: str, hints: Mapping[str, Any]) -> Iterator[Option]:
+def _merged_lines(path: Path, group: str) -> dict[str, Option]:
+    """Options by name: a choice's own values, with the comments of the part that introduces the option."""
+    options: dict[str, Option] = {}
+    for part in shared_parts(path):
+        options |= _merged_lines(part, group)
+    for option in _lines(path, group):
+        earlier = options.get(option.name)
+        comment = option.comment.strip() or (earlier.comment if earlier else "")
+        options[option.name] = replace(option, comment=comment)
+    return options
+
+
+def _typed(option: Option, kinds: Mapping[str, Any]) -> Option:
+    kind = kinds.get(option.name)
+    if kind is None:
+        return option
+    allowed = ", ".join(limits.describe() for _, limits in ranges_of(kind))
+    return replace(option, kind=describe_type(kind), allowed=allowed)
+
+
+def _lines(path: Path, above: str) -> Iterator[Option]:
     """Options in the order of the file, with what stands behind them."""
     inside: list[tuple[int, str]] = []
     lines = path.read_text().splitlines()
     for number, line in enumerate(lines):
-        found = _LINE.match(line)
-        if found is None or line.lstrip().startswith(("#", "-")):
+        match = _LINE.match(line)
+        if match is None or line.lstrip().startswith(("#", "-")):
             continue
-        indent, key, value, comment = len(found[1]), found[2], found[3], found[4] or ""
+        indent, key, value, comment = len(match[1]), match[2], match[3], match[4] or ""
         inside = [(depth, name) for depth, name in inside if depth < indent]
         name = ".".join([*([above] if above else []), *(n for _, n in inside), key])
         if value == "":
             inside.append((indent, key))
         elif key not in (TARGET, "defaults"):
-            comment = " ".join([comment, *_more(lines[number + 1 :])])
-            yield Option(name, value, comment, spoken(hints[name]) if name in hints else "")
+            yield Option(name, value, " ".join([comment, *_more(lines[number + 1 :])]))
 
 
 def _more(lines: list[str]) -> Iterator[str]:
@@ -128,13 +152,21 @@ def _more(lines: list[str]) -> Iterator[str]:
 
 
 def _table(options: list[Option], defaults: Mapping[str, Mapping[str, str]]) -> str:
-    rows = ["| option | type | default | unit | effect |", "| --- | --- | --- | --- | --- |"]
+    rows = [
+        "| option | type | range | default | unit | effect |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
     for option in options:
-        rows.append(
-            f"| `{option.name}` | {_cell(option.kind)} | {_default(option, defaults)} "
-            f"| {option.unit} | {_cell(option.effect)} |"
-        )
-    return "\n".join([*rows, ""])
+        cells = [
+            f"`{option.name}`",
+            _cell(option.kind),
+            option.allowed,
+            _default(option, defaults),
+            option.unit,
+            _cell(option.effect),
+        ]
+        rows.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*rows, ""]) if options else ""
 
 
 def _default(option: Option, defaults: Mapping[str, Mapping[str, str]]) -> str:

@@ -51,7 +51,7 @@ def ranges_of(kind: Any) -> list[tuple[Any, Range]]:
     if origin is Annotated:
         return [(args[0], extra) for extra in args[1:] if isinstance(extra, Range)]
     if origin in (Union, types.UnionType):
-        return [found for arg in args for found in ranges_of(arg)]
+        return [part for arg in args for part in ranges_of(arg)]
     return []
 
 
@@ -74,15 +74,15 @@ def locate(path: str, where: str) -> type:
     """The dataclass at a dotted path. Raises UserError, naming the node ``where``, if there is none."""
     try:
         module, _, name = path.rpartition(".")
-        found = getattr(import_module(module), name)
+        target_class = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
         raise UserError(f"{where}.{TARGET}={path}: no such class ({error})") from None
-    configurable = isinstance(found, type) and (
-        is_dataclass(found) or hasattr(found, "option_types")
+    configurable = isinstance(target_class, type) and (
+        is_dataclass(target_class) or hasattr(target_class, "option_types")
     )
     if not configurable:
         raise UserError(f"{where}.{TARGET}={path}: not a class that options can configure")
-    return found
+    return target_class
 
 
 def option_types(cls: type) -> dict[str, Any]:

@@ -5,7 +5,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from dynprep import __version__
 from dynprep.artefacts import Artefact
 from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
@@ -14,6 +13,7 @@ from dynprep.export.manifest import Manifest
 from dynprep.files import link, sweep_temporary, write_json
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.store.references import PROVENANCE
+from dynprep.version import __version__
 
 
 def exported(plan: Plan) -> list[type[Artefact]]:

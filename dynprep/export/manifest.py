@@ -65,12 +65,12 @@ class Manifest:
 
     def settle(self) -> None:
         """Keep only what lies there now and is ours, and write the manifest."""
-        there = {
+        ours = {
             r: self.folder / r
             for r in self.files
             if (self.folder / r).is_file() and not self.foreign(r)
         }
-        self.files = {r: [[p.stat().st_size, p.stat().st_ino]] for r, p in there.items()}
+        self.files = {r: [[p.stat().st_size, p.stat().st_ino]] for r, p in ours.items()}
         self.save()
 
     def save(self) -> None:

@@ -9,6 +9,7 @@ from PIL import Image, UnidentifiedImageError
 from dynprep.artefacts import Artefact
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.images import Images
+from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError
 from dynprep.files import read_array, read_arrays
@@ -20,8 +21,10 @@ def faults(scene: DatasetScene) -> Iterator[str]:
     """What is wrong with a scene's folder, one line each; nothing where all is as the format says."""
     yield from _stem_faults(scene)
     for artefact in Artefact.registry.values():
-        if scene.has(artefact):
+        if scene.has(artefact) and artefact.places[0].is_folder:
             yield from _artefact_faults(scene, artefact)
+    if scene.has(MetricDisparity):
+        yield from _intrinsics_faults(scene)
 
 
 def describe_folders(scene: DatasetScene) -> list[str]:
@@ -48,12 +51,12 @@ def _stem_faults(scene: DatasetScene) -> Iterator[str]:
 
 
 def _artefact_faults(scene: DatasetScene, artefact: type[Artefact]) -> Iterator[str]:
-    reader = scene.read(artefact)
-    place = artefact.places[0]
-    if not place.is_folder:
-        return
     folder = scene.path_of(artefact)
-    names = reader.linked().get(place, [])
+    try:
+        names = scene.read(artefact).linked().get(artefact.places[0], [])
+    except UserError as error:
+        yield str(error)
+        return
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         yield f"{folder.name}: {len(missing)} of {len(names)} files are missing, e.g. {missing[0]}"
@@ -61,6 +64,25 @@ def _artefact_faults(scene: DatasetScene, artefact: type[Artefact]) -> Iterator[
         path = folder / name
         if path.is_file() and (fault := _file_fault(path, scene, artefact)):
             yield f"{folder.name}/{name}: {fault}"
+
+
+def _intrinsics_faults(scene: DatasetScene) -> Iterator[str]:
+    """The intrinsics must be four numbers for every frame, focal lengths positive."""
+    name = scene.path_of(MetricDisparity, 1).name
+    for frame, stem in enumerate(scene.stems):
+        try:
+            row = scene.intrinsics(frame)
+        except UserError as error:
+            yield str(error)
+            return
+        except (OSError, ValueError, TypeError) as error:
+            yield f"{name}: cannot be read ({error})"
+            return
+        except KeyError:
+            yield f"{name}: has no row for the frame {stem}"
+            continue
+        if row.shape != (4,) or not np.isfinite(row).all() or not (row[:2] > 0).all():
+            yield f"{name}: frame {stem} has {row.tolist()}; fx, fy above 0, cx, cy are meant"
 
 
 def _file_fault(path: Path, scene: DatasetScene, artefact: type[Artefact]) -> str | None:

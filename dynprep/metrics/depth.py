@@ -156,7 +156,7 @@ class Protocol:
         """Space, scope and fit, as they stand in a metric's name."""
         return "depth/none" if self.fit == "none" else f"{self.space}/{self.scope}/{self.fit}"
 
-    def judge(self, pairs: Pairs) -> dict[str, float]:
+    def score(self, pairs: Pairs) -> dict[str, float]:
         """Return ``DepthErrors`` by full name; empty without images.
 
         pairs: gives, each time that it is called, predicted values (N,) in ``space`` and true depth (N,)

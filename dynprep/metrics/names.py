@@ -67,7 +67,10 @@ COSTS = (
     MetricName("GB", -1, "GB", "Most memory that was used at a time."),
     MetricName("GPU_GB", -1, "GB", "Most memory of a GPU that was used at a time."),
 )
-METRICS = DEPTH + MASKS + TRACKS + CYCLES + STEADINESS + EDGES + ALIGNMENT + COSTS
+OTHERS = (
+    MetricName("turn_deg", -1, "°", "Mean angle between a point's normals in neighbouring frames."),
+)
+METRICS = DEPTH + MASKS + TRACKS + CYCLES + STEADINESS + EDGES + ALIGNMENT + COSTS + OTHERS
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
 

@@ -1,4 +1,4 @@
-"""Networks written here, because upstream's packages cannot be depended on."""
+"""Networks that are implemented here, since the packages of their authors cannot be dependencies."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ __all__ = ["AllTracker", "UniDepthV2"]
 
 
 def __getattr__(name: str) -> Any:
-    # torch is imported only by who asks for a network
+    # PyTorch is imported only when a network is asked for
     if name == "AllTracker":
         from dynprep.models.alltracker.network import AllTracker
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from dynprep import __version__
 from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.files import free_bytes, human_bytes
@@ -20,6 +19,7 @@ from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.pipeline.watch import Say, Watch
+from dynprep.version import __version__
 
 # packages whose version may change a result's bytes
 _PACKAGES = (

@@ -61,7 +61,7 @@ class _Samples(Dataset[tuple[int, Any]]):
         except UserError as error:
             return index, _Failed(str(error))
         except OSError as error:  # torch would rebuild it without its number
-            store = task.result.folder.parents[1]
+            store = task.result.store_folder
             if isinstance(plain := explained(error, "store_dir", store), UserError):
                 return index, _Failed(str(plain))
             raise
@@ -114,7 +114,7 @@ class StageModule(L.LightningModule):
         return [(index, output) for (index, _), output in zip(batch, outputs, strict=True)]
 
     def _run_scene(self, stage: SceneStage, task: Task) -> None:
-        with plain_errors("store_dir", task.result.folder.parents[1]):
+        with plain_errors("store_dir", task.result.store_folder):
             writer = task.result.writer(task.item)
             try:
                 stage.run(task.scene, writer)
@@ -187,7 +187,7 @@ class StoreWriter(BasePredictionWriter):
             self._pool = None
 
     def _write(self, task: Task, output: Any) -> None:
-        with plain_errors("store_dir", task.result.folder.parents[1]):
+        with plain_errors("store_dir", task.result.store_folder):
             assert isinstance(self.stage, FrameStage)
             writer = task.result.writer(task.item)
             if isinstance(output, Deferred):

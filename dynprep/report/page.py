@@ -7,11 +7,11 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
-from dynprep import __version__
 from dynprep.artefacts import Artefact
 from dynprep.files import write_bytes
 from dynprep.report.curves import alignment_svg
 from dynprep.report.summary import Summary, split_details
+from dynprep.version import __version__
 
 _TEMPLATE = "page.html.j2"
 

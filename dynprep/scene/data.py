@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from dynprep.errors import UserError
+from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive, Range, Seed
 from dynprep.scene import demo, video
 from dynprep.scene.pictures import Background, FramesSource, listing, natural
 from dynprep.scene.source import OnError, Selection, Source
@@ -20,14 +22,14 @@ _PLAIN_NAMES = {"images", "image", "frames", "rgb", "color", "jpegimages", "inpu
 
 @dataclass
 class Data(ABC):
-    """What all kinds of data have in common. Frames are chosen by start/end, then fps, stride."""
+    """What all kinds of data have in common. Frames are chosen by start and end, then fps, then stride."""
 
     name: str | None
-    start: int
-    end: int | None
-    stride: int
-    fps: float | None
-    max_frames: int | None
+    start: NotNegative
+    end: AtLeastOne | None
+    stride: AtLeastOne
+    fps: Positive | None
+    max_frames: AtLeastOne | None
     on_error: OnError
     truth: str | None
 
@@ -67,21 +69,19 @@ class Data(ABC):
 class DemoData(Data):
     """A rendered clip with known depth, flow, masks and camera, read back like any video."""
 
-    count: int
-    height: int
-    width: int
-    focal: float
-    sensor_noise: float
-    sensor_range: float
-    sensor_holes: float
-    seed: int
+    count: AtLeastOne
+    height: Annotated[int, Range(least=64)]
+    width: Annotated[int, Range(least=64)]
+    focal: Positive
+    sensor_noise: NotNegativeFloat
+    sensor_range: Positive
+    sensor_holes: Annotated[float, Range(least=0, below=1)]
+    seed: Seed
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.height % 2 or self.width % 2 or min(self.height, self.width) < 64:
-            raise ValueError("height and width must be even and at least 64: an mp4 needs it")
-        if self.count < 1:
-            raise ValueError(f"count is {self.count}; it must be 1 or more")
+        if self.height % 2 or self.width % 2:
+            raise ValueError("height and width must be even: an mp4 needs it")
 
     def sources(self, store: Store) -> list[Source]:
         options = {f.name: getattr(self, f.name) for f in fields(demo.DemoOptions)}
@@ -143,7 +143,7 @@ class FramesData(Data):
 
     path: str | list[str] | None
     background: Background
-    rate: float
+    rate: Positive
 
     def sources(self, store: Store) -> list[Source]:
         paths: list[Path] = []

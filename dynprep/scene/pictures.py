@@ -162,7 +162,7 @@ class FramesSource(Source):
         }
 
     def frames(self) -> Iterator[RawFrame]:
-        given = 0
+        decoded = 0
         for index, path in self.chosen:
             try:
                 with Image.open(path) as image:
@@ -172,7 +172,7 @@ class FramesSource(Source):
                 if self.on_error == "skip":
                     continue
                 raise unreadable(path, error) from None
-            given += 1
+            decoded += 1
             yield RawFrame(index, index / self.rate, path.stem, pixels, path if plain else None)
-        if not given:
+        if not decoded:
             raise UserError(f"{self.path}: none of the frames can be read; check data.path")

@@ -49,16 +49,8 @@ class Selection:
     max_frames: int | None
 
     def __post_init__(self) -> None:
-        if self.start < 0:
-            raise ValueError(f"start is {self.start}, but frames count from 0")
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"end is {self.end}, not after start={self.start}")
-        if self.stride < 1:
-            raise ValueError(f"stride is {self.stride}; it must be 1 or more")
-        if self.fps is not None and self.fps <= 0:
-            raise ValueError(f"fps is {self.fps}; it must be above 0")
-        if self.max_frames is not None and self.max_frames < 1:
-            raise ValueError(f"max_frames is {self.max_frames}; it must be 1 or more")
 
     def of(self, times: Sequence[float]) -> list[int]:
         """Indices of the frames to use, given every frame's time in seconds, ascending."""

@@ -60,15 +60,15 @@ class Truth:
     def flows(self) -> dict[tuple[int, int], Path]:
         """Files of flow by query and target frame. Raises UserError for names of another form."""
         folder = self.folder / "flow"
-        found = {}
+        flows = {}
         for path in listing(folder, (".npy",)) if folder.is_dir() else []:
             query, _, target = path.stem.partition("_")
             if not (query.isdigit() and target.isdigit()):
                 raise UserError(
                     f"{path}: name it after its two frames, like 00000_00005.npy; check data.truth"
                 )
-            found[int(query), int(target)] = path
-        return found
+            flows[int(query), int(target)] = path
+        return flows
 
     def depth_frames(self, frames: Frames) -> bool:
         """Whether there is a depth map for each of the frames."""
@@ -106,8 +106,8 @@ class Truth:
             return points + np.nan_to_num(read[:, :2]), seen, known
         if self.depth(0).shape != size:
             return None
-        there, seen = self.follow(query, target, points)
-        return there, seen, np.ones(len(points), bool)
+        moved_to, seen = self.follow(query, target, points)
+        return moved_to, seen, np.ones(len(points), bool)
 
     def check(self) -> None:
         """Raise UserError for what could not be read later."""
@@ -154,21 +154,21 @@ class Truth:
             move = np.linalg.inv(cameras[target]) @ bodies[b, target]
             move = move @ np.linalg.inv(bodies[b, query]) @ cameras[query]
             moved[body == b] = seen[body == b] @ move.T
-        there = moved[:, :2] / moved[:, 2:3] * k[:2] + k[2:]
+        moved_to = moved[:, :2] / moved[:, 2:3] * k[:2] + k[2:]
         depth = self.depth(target)
         height, width = depth.shape
-        column = np.clip(np.rint(there[:, 0]), 0, width - 1).astype(int)
-        row = np.clip(np.rint(there[:, 1]), 0, height - 1).astype(int)
+        column = np.clip(np.rint(moved_to[:, 0]), 0, width - 1).astype(int)
+        row = np.clip(np.rint(moved_to[:, 1]), 0, height - 1).astype(int)
         surface = depth[row, column]
-        visible = inside(there, height, width) & (moved[:, 2] > 0)
-        return there, visible & (moved[:, 2] <= surface * (1 + _DEPTH_TOLERANCE))
+        visible = inside(moved_to, height, width) & (moved[:, 2] > 0)
+        return moved_to, visible & (moved[:, 2] <= surface * (1 + _DEPTH_TOLERANCE))
 
     def flow(self, query: int, target: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         """Dense forward flow (H, W, 2) in pixels and occlusion (H, W) for any pair of frames."""
         height, width = self.depth(query).shape
         grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
-        there, visible = self.follow(query, target, grid.astype(np.float64))
-        flow = (there - grid).reshape(height, width, 2).astype(np.float32)
+        moved_to, visible = self.follow(query, target, grid.astype(np.float64))
+        flow = (moved_to - grid).reshape(height, width, 2).astype(np.float32)
         return flow, ~visible.reshape(height, width)
 
 

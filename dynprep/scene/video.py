@@ -160,15 +160,15 @@ class VideoSource(Source):
     def frames(self) -> Iterator[RawFrame]:
         wanted = set(self.chosen)
         last = max(wanted)
-        given = 0
+        decoded = 0
         for index, time, image in self._decode():
             if index in wanted:
-                given += 1
+                decoded += 1
                 yield RawFrame(index, time, f"frame {index}", np.ascontiguousarray(image))
             if index >= last:
                 break
-        if given < len(wanted) and (given == 0 or self.on_error == "fail"):
+        if decoded < len(wanted) and (decoded == 0 or self.on_error == "fail"):
             raise UserError(
-                f"{self.path}: {len(wanted)} frames were selected, {given} could be decoded; "
+                f"{self.path}: {len(wanted)} frames were selected, {decoded} could be decoded; "
                 "repair the video, or use what there is with data.on_error=skip"
             )

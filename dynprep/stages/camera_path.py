@@ -33,7 +33,7 @@ class BundleOdometry(SceneStage):
     points: Annotated[int, Range(least=32)]  # fewer do not decide a camera's motion
     reach: AtLeastOne
     cycle_error: Positive
-    kept: OpenShare
+    survival: OpenShare
     trusted: Share
     sigma: Positive
     iterations: NotNegative
@@ -86,7 +86,7 @@ class BundleOdometry(SceneStage):
                     links[i, i + d] = Link(i, i + d, seen.astype(float), weight.astype(float))
         pixel = 1 / float(middle[0])
         rotation, translation = first_path(
-            points, links, count, self.kept, self.trusted, self.sigma * pixel, self.seed
+            points, links, count, self.survival, self.trusted, self.sigma * pixel, self.seed
         )
         structure = bundle.Scene(points, rotation, translation, np.ones((count, len(points))))
         self._first_depths(structure, links, self.sigma * pixel)

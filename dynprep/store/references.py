@@ -47,14 +47,14 @@ class Reference:
     def _is(self, path: Path, *where: str) -> bool:
         """Whether the file says that this run wrote it."""
         try:
-            found = json.loads(path.read_text())
+            value = json.loads(path.read_text())
             for name in where:
-                found = found[name]
+                value = value[name]
         except FileNotFoundError:
             return False
         except (OSError, ValueError, KeyError, TypeError):
             return True  # there, but not to be read: nothing is given up for that
-        return bool(found == self.started)
+        return bool(value == self.started)
 
 
 def _reachable(path: Path) -> bool:
@@ -93,12 +93,12 @@ def made_in(store: Store, path: Path) -> dict[str, str]:
 
 def references(store: Store) -> dict[Path, Reference]:
     """All notes, by file. Raises UserError for one that cannot be read."""
-    found = {}
+    notes = {}
     for path in sorted((store.root / FOLDER).glob("*.json")):
         try:
-            found[path] = Reference(**json.loads(path.read_text()))
+            notes[path] = Reference(**json.loads(path.read_text()))
         except (ValueError, TypeError) as error:
             raise UserError(
                 f"{path}: not readable ({error}); remove it, or what it names counts as unused"
             ) from None
-    return found
+    return notes

@@ -134,6 +134,11 @@ class Result:
         """Options that it is made with."""
         return self.recipe.options
 
+    @property
+    def store_folder(self) -> Path:
+        """The store that the result belongs to."""
+        return self.folder.parents[1]
+
     def file(self, name: str) -> Path:
         """Where a file of this result lies."""
         return self.folder / name

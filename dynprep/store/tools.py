@@ -195,14 +195,14 @@ def _reference_of(store: Store, run: Path, scene: str) -> Reference:
     for dataset in (given, given / scene):
         if (dataset / PROVENANCE).is_file():
             wanted = json.loads((dataset / PROVENANCE).read_text()).get("run", {}).get("started")
-    mine = [
+    matching = [
         r
         for r in references(store).values()
         if (r.started == wanted if wanted is not None else Path(r.run) == given)
     ]
-    if not mine:
+    if not matching:
         raise UserError(f"{run}: no run that uses this store; see dynprep store ls")
-    return max(mine, key=lambda r: (scene in r.results, r.started))
+    return max(matching, key=lambda r: (scene in r.results, r.started))
 
 
 def _files(result: Result) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """Scale and shift that bring one map to another: the published formula, and more robust ones.
 
-Throughout, m and r are relative and metric disparity of the same pixels, of any but one shape; the fit is
-r ≈ scale · m + shift. All functions raise ValueError for arrays of two shapes.
+Throughout, m and r are relative and metric disparity of the same pixels; the fit is r ≈ scale · m + shift.
+
+Shapes: any, but the same for all arrays of a call; every function raises ValueError for others.
 """
 
 from dataclasses import dataclass

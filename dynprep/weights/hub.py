@@ -18,10 +18,10 @@ def cached(repository: str, revision: str, files: tuple[str, ...]) -> Path | Non
     for entry in files:
         names = entry.split("|")
         try:
-            found = [try_to_load_from_cache(repository, n, revision=revision) for n in names]
+            entries = [try_to_load_from_cache(repository, n, revision=revision) for n in names]
         except HFValidationError:
             return None  # ``download`` says it
-        paths = [Path(f) for f in found if isinstance(f, str)]
+        paths = [Path(f) for f in entries if isinstance(f, str)]
         if not paths:
             return None
         depth = entry.split("|")[0].count("/")
@@ -53,10 +53,10 @@ def download(
         sizes = {f.rfilename: f.size or 0 for f in about.siblings or []}
         chosen = []
         for entry in files:
-            there = [n for n in entry.split("|") if n in sizes]
-            if not there:
+            present = [n for n in entry.split("|") if n in sizes]
+            if not present:
                 raise missing(f"{repository} at {revision} has no {entry.replace('|', ' or ')}")
-            chosen.append(there[0])
+            chosen.append(present[0])
         need = sum(sizes[name] for name in chosen)
         if need > free_bytes(cache):
             raise UserError(
@@ -69,7 +69,7 @@ def download(
     except (httpx2.HTTPError, HfHubHTTPError, HFValidationError, OSError, RuntimeError) as error:
         raise missing(_reason(error, revision, cache)) from None
     # should somebody push meanwhile
-    if (found := cached(repository, revision, files)) is not None and found.name != about.sha:
+    if (snapshot := cached(repository, revision, files)) is not None and snapshot.name != about.sha:
         raise missing(f"revision {revision} changed during the download; run again")
 
 
@@ -79,7 +79,7 @@ def _reason(error: Exception, revision: str, cache: Path) -> str:
     from huggingface_hub import errors
 
     # in this order: some derive from others further down
-    told: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
+    reasons: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
         (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE is set"),
         (
             (errors.LocalEntryNotFoundError, httpx2.HTTPError),
@@ -97,7 +97,7 @@ def _reason(error: Exception, revision: str, cache: Path) -> str:
         (errors.EntryNotFoundError, f"revision {revision} lacks it"),
         (errors.HFValidationError, f"that is no name of a repository ({_first(error)})"),
     ]
-    for kinds, why in told:
+    for kinds, why in reasons:
         if isinstance(error, kinds):
             return why
     return (

@@ -65,14 +65,14 @@ class Weights:
         if place.is_file():
             return place
         names = self._names()
-        found = [place / n for n in names if n.endswith(SUFFIXES) and (place / n).is_file()]
-        if not found:
+        files = [place / n for n in names if n.endswith(SUFFIXES) and (place / n).is_file()]
+        if not files:
             weights = [n for n in names if n.endswith(SUFFIXES)]
             raise UserError(
                 f"{self.option}={place}: holds no {' or '.join(weights)}; give the folder or the file "
                 f"of the hub's {self.hub}"
             )
-        return found[0]
+        return files[0]
 
     def identity(self) -> str:
         """What tells these weights from others: the hub's commit, or hashes of the local files."""

@@ -27,17 +27,17 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
             return load_file(path)
         with warnings.catch_warnings():  # about pickles of other versions; they are refused or read
             warnings.simplefilter("ignore")
-            found = torch.load(path, map_location="cpu", weights_only=True, mmap=_zipped(path))
+            content = torch.load(path, map_location="cpu", weights_only=True, mmap=_zipped(path))
     except pickle.UnpicklingError as error:
         raise (refused if _pickled(path) else damaged)(path, error) from None
     except (SafetensorError, RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
         raise damaged(path, error) from None
     for key in _WRAPPED:
-        if isinstance(found, dict) and isinstance(found.get(key), dict):
-            found = found[key]
-    if not isinstance(found, dict) or not found:
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict) or not content:
         raise UserError(f"{path}: holds no tensors by name; it is no checkpoint")
-    return {str(k): v for k, v in found.items() if isinstance(v, torch.Tensor)}
+    return {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
 
 
 def refused(path: Path, error: Exception) -> UserError:
@@ -66,16 +66,14 @@ def fit(
 
     Raises UserError saying what is missing, unknown, or of another size.
     """
-    given = {k: v for k, v in tensors.items() if k not in unused}
+    used = {k: v for k, v in tensors.items() if k not in unused}
     wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-    missing = sorted(wanted.keys() - given.keys())
-    unknown = sorted(given.keys() - wanted.keys())
-    other = sorted(k for k in wanted.keys() & given.keys() if wanted[k] != tuple(given[k].shape))
-    if message := mismatch(
-        missing, unknown, [(k, tuple(given[k].shape), wanted[k]) for k in other]
-    ):
+    missing = sorted(wanted.keys() - used.keys())
+    unknown = sorted(used.keys() - wanted.keys())
+    other = sorted(k for k in wanted.keys() & used.keys() if wanted[k] != tuple(used[k].shape))
+    if message := mismatch(missing, unknown, [(k, tuple(used[k].shape), wanted[k]) for k in other]):
         raise UserError(f"{where}: {message}")
-    network.load_state_dict(given, strict=True)
+    network.load_state_dict(used, strict=True)
 
 
 def mismatch(
@@ -86,10 +84,10 @@ def mismatch(
     """What is wrong with a checkpoint's keys, in one line; empty if nothing is."""
     parts = []
     if other:
-        name, found, wanted = other[0]
+        name, content, wanted = other[0]
         parts.append(
             f"weights of another size: {len(other)} tensors differ, e.g. {name} is "
-            f"{'x'.join(map(str, found))}, not {'x'.join(map(str, wanted))}"
+            f"{'x'.join(map(str, content))}, not {'x'.join(map(str, wanted))}"
         )
     if missing:
         parts.append(f"{len(missing)} tensors are missing, e.g. {missing[0]}")

@@ -27,6 +27,7 @@ from dynprep.artefacts.motion import (
     Poses,
     neighbour_distances,
 )
+from dynprep.artefacts.normals import Normals
 from dynprep.artefacts.points import PointTrajectories, Trajectories
 from dynprep.artefacts.prior import DepthPrior
 from dynprep.artefacts.relative_disparity import RelativeDisparity
@@ -135,7 +136,7 @@ def test_two_with_one_name_are_refused(registry: dict[str, type[Artefact]]) -> N
 def test_all_artefacts_are_known() -> None:
     assert set(Artefact.registry) == {
         "images", "intrinsics", "camera_estimate", "optical_flow", "camera_path", "parallax", "masks",
-        "metric_depth", "depth", "alignment_fits", "alignment", "prior", "tracks", "points",
+        "metric_depth", "depth", "alignment_fits", "alignment", "prior", "tracks", "points", "normals",
     }  # fmt: skip
     for name, artefact in Artefact.registry.items():
         assert artefact.name == name
@@ -161,6 +162,7 @@ TRACKS = np.concatenate([POINTS + 1.5, rng(6).uniform(0, 1, (len(POINTS), 2))], 
 FLOW = rng(7).uniform(-0.1, 0.1, (2, 3, 5, 2)).astype(np.float32)
 MAPS = rng(8).uniform(0, 4, (3, 3, 5)).astype(np.float32)
 MASK = rng(9).uniform(0, 1, (H, W)) > 0.5
+UPRIGHT = np.tile(np.array([0, 0.6, -0.8], np.float32), (H, W, 1))
 
 
 def cloud(**parts: Array) -> Write:
@@ -204,6 +206,10 @@ def prior(values: Array) -> Write:
     return lambda w: DepthPrior.write(w, FRAMES, STEM, values)
 
 
+def normals(values: Array) -> Write:
+    return lambda w: Normals.write(w, FRAMES, STEM, values)
+
+
 def masks(values: Array) -> Write:
     return lambda w: ObjectMasks.write(w, FRAMES, STEM, values)
 
@@ -220,6 +226,7 @@ NOT_FINITE: dict[str, tuple[Write, str]] = {
     "its intrinsics": (metric(a_map(), with_nan(KNOWN)), f"intrinsics of frame {STEM}"),
     "alignment": (aligned(with_nan(a_map())), f"alignment of frame {STEM}"),
     "prior": (prior(with_nan(a_map())), f"prior of frame {STEM}"),
+    "normals": (normals(with_nan(UPRIGHT)), f"normals of frame {STEM}"),
     "tracks": (tracks(with_nan(TRACKS)), "tracks 00001_00002"),
     "intrinsics": (camera({STEM: [1, 2, np.nan, 3]}), f"intrinsics of frame {STEM}"),
     "camera_estimate": (seen(with_nan(KNOWN)), f"intrinsics of frame {STEM}"),
@@ -259,6 +266,7 @@ WRONG: dict[str, tuple[Write, str]] = {
         f"alignment of frame {STEM}: its dtype is float64, float32 is meant",
     ),
     "prior": (prior(a_map(0, 1)[1:]), f"prior of frame {STEM}: its shape"),
+    "normals": (normals(UPRIGHT[..., :2]), f"normals of frame {STEM}: its shape"),
     "masks": (masks(MASK[1:]), f"masks of frame {STEM}: its shape"),
     "masks in numbers": (masks(MASK.astype(np.uint8)), f"masks of frame {STEM}: its dtype"),
     "tracks": (tracks(TRACKS[:, :3]), "tracks 00001_00002: its shape"),
@@ -283,11 +291,11 @@ def test_another_shape_or_dtype_is_refused(what: str, result: Result) -> None:
     assert str(caught.value).startswith(said), caught.value
 
 
-@pytest.mark.xfail(strict=True, reason="AlignmentFits.write leaves it to JSON, which names nothing")
-def test_a_fit_that_is_not_finite_names_its_frame(result: Result) -> None:
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_fit_that_is_not_finite_names_its_frame(bad: float, result: Result) -> None:
     fits = [
         Fit(1.0, 0.0, 0.1, 0.9, 60),
-        Fit(np.nan, 0.0, 0.1, 0.9, 60),
+        Fit(1.0, bad, 0.1, 0.9, 60),
         Fit(1.0, 0.0, 0.1, 0.9, 60),
     ]
     with pytest.raises(UserError, match=f"alignment_fits of frame {STEM}"):
@@ -367,6 +375,11 @@ def test_the_prior_comes_back_within_its_limits(result: Result) -> None:
     prior(values)(result.writer("item"))
     assert np.array_equal(DepthPrior(result, FRAMES).of(STEM), np.clip(values, 0, 1))
     assert result.file(f"{STEM}_pred.npy").is_file()
+
+
+def test_normals_come_back(result: Result) -> None:
+    normals(UPRIGHT)(result.writer("item"))
+    assert np.array_equal(Normals(result, FRAMES).of(STEM), UPRIGHT)
 
 
 def test_masks_come_back(result: Result) -> None:

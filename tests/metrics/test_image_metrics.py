@@ -72,11 +72,11 @@ def test_fits_undo_what_they_fit(seed: int, scale: float, shift: float) -> None:
 
     for space in ("disparity", "depth"):
         for scope in ("video", "image"):
-            found = Protocol(space, scope, "lsq").judge(lambda s=space: pairs(s))  # type: ignore[arg-type]
+            found = Protocol(space, scope, "lsq").score(lambda s=space: pairs(s))  # type: ignore[arg-type]
             assert found[f"absrel/{space}/{scope}/lsq"] < 1e-6
-    by_median = Protocol("depth", "video", "median").judge(lambda: ((p / scale, p) for p in halves))
+    by_median = Protocol("depth", "video", "median").score(lambda: ((p / scale, p) for p in halves))
     assert by_median["absrel/depth/video/median"] < 1e-3
-    unfitted = Protocol("depth").judge(lambda: ((p / 2, p) for p in halves))
+    unfitted = Protocol("depth").score(lambda: ((p / 2, p) for p in halves))
     assert unfitted["absrel/depth/none"] == pytest.approx(0.5)
 
 

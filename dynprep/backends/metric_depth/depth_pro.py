@@ -74,10 +74,10 @@ class DepthPro(_DepthProNetwork, CameraAware, MetricDepth[NetworkSample]):
         for places in group_by_shape(samples, lambda s: s.size):
             canonical, fov = self.infer([samples[k] for k in places])
             for k, inverse, degrees in zip(places, canonical, fov, strict=True):
-                told = samples[k].intrinsics
+                camera = samples[k].intrinsics
                 focal = seen_focal(degrees, samples[k].size[1])
-                if told is not None:
-                    focal = focal.new_tensor(told[0])
+                if camera is not None:
+                    focal = focal.new_tensor(camera[0])
                 depth = metric(inverse, focal, samples[k].size)
                 maps[k] = Deferred(partial(_as_map, to_host(depth), to_host(focal), samples[k]))
         return [one for one in maps if one is not None]

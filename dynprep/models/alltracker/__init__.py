@@ -1,1 +1,1 @@
-"""AllTracker (Harley et al. 2025): dense tracks of every pixel of a query frame."""
+"""AllTracker (Harley et al. 2025): tracks of every pixel of a query frame through a clip."""

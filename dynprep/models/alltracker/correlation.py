@@ -128,11 +128,11 @@ def gathered(volume: Tensor, at: Tensor) -> Tensor:
     ``grid_sample`` takes only coordinates of the volume's number format.
     """
     height, width = volume.shape[-2:]
-    whole = at.floor()
-    fx, fy = (at - whole).to(volume.dtype).unbind(1)
+    floored = at.floor()
+    fx, fy = (at - floored).to(volume.dtype).unbind(1)
     steps = torch.arange(-REACH, REACH + 2, device=at.device)
-    x = (whole[:, 0, None].long() + steps).clamp(0, width - 1)
-    y = (whole[:, 1, None].long() + steps).clamp(0, height - 1)
+    x = (floored[:, 0, None].long() + steps).clamp(0, width - 1)
+    y = (floored[:, 1, None].long() + steps).clamp(0, height - 1)
     index = x[:, :, None] + y[:, None, :] * width  # (M, 10, 10), x outermost
     # all offsets share the fraction, so 10 x 10 cells are read once and mixed along x, then along y
     near = volume.flatten(1).gather(1, index.flatten(1)).unflatten(1, (2 * REACH + 2, -1))

@@ -112,8 +112,8 @@ class AllPairs:
         while waiting:
             # a batch needs equal numbers of slots: two frames make a window of one, others of 16
             slots = len(waiting[0].remaining[0].frames)
-            alike = [p for p in waiting if len(p.remaining[0].frames) == slots]
-            group = alike[: self.together]
+            of_this_size = [p for p in waiting if len(p.remaining[0].frames) == slots]
+            group = of_this_size[: self.together]
             for one in group:
                 waiting.remove(one)
             yield from self._window(group, slots, queries, pixels)

@@ -239,11 +239,11 @@ def carried(values: Tensor, batch: int = 1) -> Tensor:
     return torch.cat([values[:, STEP:], tail], 1).flatten(0, 1)
 
 
-def own_cells(like: Tensor) -> Tensor:
-    """Return x and y of every cell of ``like`` (..., h, w): (2, h, w), in its number format."""
-    height, width = like.shape[-2:]
-    y = torch.arange(height, dtype=like.dtype, device=like.device)
-    x = torch.arange(width, dtype=like.dtype, device=like.device)
+def own_cells(flows: Tensor) -> Tensor:
+    """Return x and y of every cell of flows (..., h, w), in their number format: (2, h, w)."""
+    height, width = flows.shape[-2:]
+    y = torch.arange(height, dtype=flows.dtype, device=flows.device)
+    x = torch.arange(width, dtype=flows.dtype, device=flows.device)
     return torch.stack([x.expand(height, -1), y[:, None].expand(-1, width)])
 
 

@@ -30,9 +30,9 @@ class _Motion(nn.Module):
 
         With the two channels of the flows, which the caller adds, they make 128.
         """
-        alike = F.relu_(self.convc2(F.relu_(self.convc1(lookup))))
+        similar = F.relu_(self.convc2(F.relu_(self.convc1(lookup))))
         moved = F.relu_(self.convf2(F.relu_(self.convf1(flows))))
-        return F.relu_(self.conv(torch.cat([alike, moved], 1)))
+        return F.relu_(self.conv(torch.cat([similar, moved], 1)))
 
 
 class _Attention(nn.Module):

@@ -107,9 +107,11 @@ class Framing:
         k[:, 1, 2] -= self.padding[2]
         return k
 
-    def _scales(self, like: Tensor, true_axes: bool) -> Tensor:
+    def _scales(self, intrinsics: Tensor, true_axes: bool) -> Tensor:
+        """Factors (3, 1) of the rows of intrinsics, in their number format."""
         sx, sy = self.axes if true_axes else (self.factor, self.factor)
-        return torch.tensor([sx, sy, 1.0], dtype=like.dtype, device=like.device)[:, None]
+        scales = torch.tensor([sx, sy, 1.0], dtype=intrinsics.dtype, device=intrinsics.device)
+        return scales[:, None]
 
 
 def _padded(height: int, width: int, bounds: tuple[float, float]) -> tuple[int, int]:

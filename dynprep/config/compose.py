@@ -19,7 +19,7 @@ def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
-    from dynprep.commands.hints import about_choice, about_option
+    from dynprep.config.hints import about_choice, about_option
 
     users = users_conf()
     folders = [CONF] + ([users] if users is not None else [])
