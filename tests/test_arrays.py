@@ -30,7 +30,7 @@ from dynprep.vision.dis import Dis, grey
 from dynprep.vision.edge_aware import spread
 from dynprep.vision.epipolar import beyond_rotation, first_path, triangulate, two_view
 from dynprep.vision.motion import cut_out, drop_specks, rigid_residual
-from dynprep.vision.sampling import cycle_error, inside, sample, warp
+from dynprep.vision.sampling import inside, sample
 
 
 def test_names_stand_for_sizes_of_arrays_and_tensors() -> None:
@@ -86,10 +86,7 @@ READOUT = Readout(a(2, 2), (64, 64), Framing(64, 64), torch.device("cpu"))
 REFUSED: dict[str, Callable[[], object]] = {
     "sample: points": lambda: sample(a(4, 5), a(3, 3)),
     "sample: field": lambda: sample(a(4), a(3, 2)),
-    "warp": lambda: warp(a(4, 5), a(4, 5)),
-    "warp: size": lambda: warp(a(4, 5), a(4, 6, 2)),
     "inside": lambda: inside(a(3), 4, 5),
-    "cycle_error": lambda: cycle_error(a(4, 5, 2), a(5, 4, 2)),
     "median_ratio": lambda: median_ratio(a(4), a(5)),
     "least_squares": lambda: least_squares(a(4), a(4), a(1)),
     "huber": lambda: huber(a(4), a(1), 1.0, 1),

@@ -42,7 +42,7 @@ class DemoOptions:
 
 
 def sense(depth: NDArray[np.float32], options: DemoOptions, frame: int) -> NDArray[np.uint16]:
-    """A phone's LiDAR: noisy depth in mm, 0 where there is no return.
+    """What a phone's LiDAR makes of depth (H, W) in metres: noisy depth (H, W) in mm, 0 where there is no return.
 
     Holes are beyond the range, along depth edges (flying pixels) and in random blots.
     """

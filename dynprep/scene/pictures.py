@@ -43,7 +43,7 @@ def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: not a whole image ({error}); replace or remove it")
+    return UserError(f"{path}: not a complete image ({error}); replace or remove it")
 
 
 def upright_rgb(image: Image.Image, background: Background) -> NDArray[np.uint8]:

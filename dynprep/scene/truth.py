@@ -163,14 +163,6 @@ class Truth:
         visible = inside(moved_to, height, width) & (moved[:, 2] > 0)
         return moved_to, visible & (moved[:, 2] <= surface * (1 + _DEPTH_TOLERANCE))
 
-    def flow(self, query: int, target: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Dense forward flow (H, W, 2) in pixels and occlusion (H, W) for any pair of frames."""
-        height, width = self.depth(query).shape
-        grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
-        moved_to, visible = self.follow(query, target, grid.astype(np.float64))
-        flow = (moved_to - grid).reshape(height, width, 2).astype(np.float32)
-        return flow, ~visible.reshape(height, width)
-
 
 def _last_index(frames: Frames) -> int:
     """The highest number that a frame has in its source."""

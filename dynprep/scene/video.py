@@ -29,7 +29,7 @@ def _open(path: Path) -> Any:
         raise UserError(f"{path}: no such file; check data.path") from None
     except (av.FFmpegError, OSError) as error:
         raise UserError(
-            f"{path}: not a video that can be read ({error.strerror}); is the file whole?"
+            f"{path}: not a video that can be read ({error.strerror}); is the file complete?"
         ) from None
     if not container.streams.video:
         container.close()
