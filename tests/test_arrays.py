@@ -24,7 +24,7 @@ from dynprep.models.unidepth.camera import pinhole
 from dynprep.models.unidepth.config import VARIANTS
 from dynprep.models.unidepth.rays import ray_features, unit_rays
 from dynprep.vision.affine import huber, least_squares, median_ratio, spread_ratio
-from dynprep.vision.bundle import Link, Scene, refine
+from dynprep.vision.bundle import BundleState, Link, refine
 from dynprep.vision.chain import Limits, follow
 from dynprep.vision.dis import Dis, grey
 from dynprep.vision.edge_aware import spread
@@ -103,8 +103,10 @@ REFUSED: dict[str, Callable[[], object]] = {
     "beyond_rotation": lambda: beyond_rotation(a(9, 2), LINK, 1.0),
     "first_path": lambda: first_path(a(9, 3), {(0, 1): LINK}, 2, 0.5, 0.5, 1.0, 0),
     "Link": lambda: Link(0, 1, a(9, 2), a(8)),
-    "Scene": lambda: Scene(a(9, 2), a(2, 3, 3), a(2, 3), a(3, 9)),
-    "refine": lambda: refine(Scene(a(8, 2), a(2, 3, 3), a(2, 3), a(2, 8)), [LINK], 1.0, 1, 1.0),
+    "BundleState": lambda: BundleState(a(9, 2), a(2, 3, 3), a(2, 3), a(3, 9)),
+    "refine": lambda: refine(
+        BundleState(a(8, 2), a(2, 3, 3), a(2, 3), a(2, 8)), [LINK], 1.0, 1, 1.0
+    ),
     "follow": lambda: next(follow(0, 2, a(4, 3), [1], lambda *_: 0 / 0, Limits(1, 0, 1))),  # type: ignore[arg-type, return-value]
     "agreement": lambda: agreement(a(4, 5), a(5, 4), False),
     "likeness": lambda: likeness(a(4, 3), a(4, 1)),

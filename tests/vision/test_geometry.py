@@ -46,7 +46,7 @@ def world(
 def test_bundle_adjustment_finds_the_cameras_path(outliers: float) -> None:
     points, links, rotation, centre = world(9, outliers)
     r, t = first_path(points, links, 9, 0.5, 0.3, PIXEL, 0)
-    scene = bundle.Scene(points, r, t, np.ones((9, len(points))))
+    scene = bundle.BundleState(points, r, t, np.ones((9, len(points))))
     bundle.refine(scene, list(links.values()), PIXEL, 25, 0.01)
     found = -np.einsum("tcr,tc->tr", scene.rotation, scene.translation)
     true = centre / np.linalg.norm(centre[-1])
