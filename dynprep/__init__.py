@@ -1,4 +1,4 @@
-"""dynprep: any monocular video to the folder a dynamic 3D/4D reconstruction trainer reads.
+"""dynprep: turns any monocular video into the folder that a dynamic 3D/4D reconstruction trainer reads.
 
 ``open`` reads a dataset, ``FrameDataset`` and ``TrackDataset`` hand it to PyTorch, ``backend`` uses one backend on
 arrays, ``run`` does what the command line does.

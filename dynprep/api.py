@@ -92,8 +92,9 @@ class Backend:
         numbers, where they are known. Frames are one clip, in order: backends that look at one frame at a time do
         not mind, others need that. Returns, for ``depth`` affine-invariant disparity (T, H, W); ``metric_depth``
         disparity (T, H, W) in 1/m and intrinsics (T, 4); ``masks`` booleans (T, H, W); ``prior`` depth (T, H, W) in
-        [0, 1]; ``flow`` a dict of tracks (N, 4) by (query, target). Raises ValueError for other shapes, UserError for
-        what cannot work.
+        [0, 1]; ``alignment`` disparity (T, H, W) in 1/m, 0 invalid; ``normals`` unit normals (T, H, W, 3);
+        ``flow`` a dict of tracks (N, 4) by (query, target); ``points`` trajectories by ``fg`` and ``bg``. Raises
+        ValueError for other shapes, UserError for what cannot work.
         """
         from dynprep.pipeline.execute import load_frame_table, run_stage
         from dynprep.pipeline.plan import make_plan

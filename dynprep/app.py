@@ -1,4 +1,4 @@
-"""One run from above."""
+"""One run: its steps in order, and what is recorded when one of them fails."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def run(
 
     config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
     record, the page and the media of this run; job: how it was asked for. Raises UserError for what the user can
-    mend; record and loggers are told before.
+    mend; the record and the loggers get the error first.
     """
     job = job or Job()
     with plain_errors("hydra.run.dir", folder):

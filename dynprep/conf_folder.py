@@ -20,7 +20,7 @@ def users_conf() -> Path | None:
 
 
 def conf_folders(arguments: Sequence[str] = ()) -> list[Path]:
-    """All folders that configuration files are looked for in; arguments: of the command line, for --config-dir."""
+    """All folders of configuration files; arguments: the command line, whose --config-dir may name one more."""
     folders = [CONF]
     for k, argument in enumerate(arguments):
         name, _, value = argument.partition("=")

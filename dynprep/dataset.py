@@ -78,7 +78,10 @@ class DatasetScene:
     """One scene of a dataset. Frames are counted from 0; ``len`` is how many there are."""
 
     def __init__(self, folder: Path) -> None:
-        """Open the scene in ``folder``; nothing but names is read. Raises UserError where there are no frames."""
+        """Open the scene in ``folder``: its provenance, and the names and the size of its frames, are read.
+
+        Raises UserError where there are no frames.
+        """
         self.folder, self.name = folder, folder.name
         self.provenance = self._read_provenance()
         self.frames = self._read_frames()
@@ -140,7 +143,7 @@ class DatasetScene:
         return self.read(PointTrajectories).of(kind)
 
     def path_of(self, artefact: type[Artefact], place: int = 0) -> Path:
-        """Where an artefact's files lie, of which the class must name so many places in datasets."""
+        """The path of an artefact's files; place: which of the class's ``places``, counted from 0."""
         return self._path(artefact.places[place])
 
     def has(self, artefact: type[Artefact]) -> bool:

@@ -12,7 +12,7 @@ class UserError(Exception):
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """'; did you mean a or b?' for a mistyped ``name``, or what there is when nothing is near."""
+    """Return 'did you mean a or b?' for a mistyped ``name``, or 'there is …' with all names where none is near."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if close:
         return f"did you mean {' or '.join(close)}?"

@@ -175,7 +175,8 @@ def describe_scenes(
 ) -> dict[str, Any]:
     """Scenes with their sources, and each complete result: what made it, what it cost, what came of it.
 
-    choices, groups: by stage, how the user calls its backend, and the configuration's node that it is from.
+    choices: by stage, the choice that names its backend; groups: by stage, the node of the configuration that it is
+    built from.
     """
     return {
         scene.name: {

@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 RUN_FILE = "run.json"
-MARK = ".dynprep-sweep"  # in a multirun's folder: its time tells it from one before
+MARK = ".dynprep-sweep"  # a file in a multirun's folder, as old as the multirun
 RUNNING, DONE, FAILED = "running", "done", "failed"
 
 
 def find_runs(folder: Path) -> list[Path]:
-    """Folders of runs in ``folder``, at any depth, in natural order; a run's own is not searched."""
+    """Folders of runs in ``folder``, at any depth, in natural order; folders inside a run's are not searched."""
     runs = []
     for where, inside, files in os.walk(folder):
         if RUN_FILE in files:

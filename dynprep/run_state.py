@@ -1,4 +1,4 @@
-"""One run from its beginning to its end: what it was told, and what its steps have found so far."""
+"""One run from its beginning to its end: its configuration, and what its steps have made so far."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -201,7 +201,7 @@ def record(run: RunState) -> None:
 
 
 def _peak_memory() -> int:
-    """Most resident memory of this process plus that of its largest child, in bytes; 0 where it is not told."""
+    """Most resident memory of this process plus that of its largest child, in bytes; 0 where it is unknown."""
     try:
         import resource
     except ImportError:  # not a POSIX system

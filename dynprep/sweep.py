@@ -81,7 +81,7 @@ class Sweep:
 
 
 def tell_failed(job: object, failure: str) -> None:
-    """One line on standard error."""
+    """Print on standard error that a job failed, and why."""
     print(f"dynprep: job {job} failed: {' '.join(failure.split())}", file=sys.stderr, flush=True)
 
 

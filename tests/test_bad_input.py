@@ -258,7 +258,7 @@ def test_disk_that_fills_up_keeps_what_is_whole(
         patch.setattr(
             execute, "free_bytes", lambda folder: 10**12
         )  # somebody else fills it meanwhile
-        with pytest.raises(UserError, match=r"disk is full.*finished items are kept"):
+        with pytest.raises(UserError, match=r"disk is full.*finished items stay stored"):
             run_here(*options, f"store_dir={store}")
     assert not list(store.rglob(".tmp-*"))
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)

@@ -66,12 +66,16 @@ def contributed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         (root / path).parent.mkdir(exist_ok=True)
         (root / path).write_text(content)
     metric = text[text.index("## Add a metric") : text.index("## Add a layout")]
-    name, _, function, scorers = blocks(metric, "python")
+    (name,) = blocks(metric, "text")
+    _, function, scorers = blocks(metric, "python")
     names = root / "dynprep" / "metrics" / "names.py"
     names.write_text(names.read_text().replace("OTHERS = (\n", f"OTHERS = (\n{name}"))
     masks = root / "dynprep" / "artefacts" / "masks.py"
     source = masks.read_text().replace("class ObjectMasks", f"{function}\n\nclass ObjectMasks")
-    masks.write_text(re.sub(r"    scorers = \(Scorer.*\n", scorers, source))
+    list_of_scorers = r"    scorers = \((?:[^\n]*\)\n|\n(?:        [^\n]*\n)+    \)\n)"
+    source, replaced = re.subn(list_of_scorers, scorers, source)
+    assert replaced == 1
+    masks.write_text(source)
     arguments = [
         *SMALL, "depth=bright", "+brightness=mean", "layout=flat", "logger=none", "dataset_dir=OUT",
         "logger.report=false",

@@ -103,7 +103,7 @@ class AlignedDisparity(DepthMap):
 
     name = "alignment"
     title = "Aligned disparity (red: near)"
-    what = "relative disparity brought to metric"
+    what = "relative disparity brought to metric disparity"
     unit = "1/m"
     places = (Place("aligned_disparity", "aligned_depth_anything_v2"),)
     protocols = (("disparity",), ("disparity", "video", "median"))

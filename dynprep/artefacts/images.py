@@ -35,7 +35,7 @@ class Images(Artefact):
 
     @staticmethod
     def read_table(files: Files) -> Frames:
-        """The table of frames that is stored beside them."""
+        """The table of frames, which is stored beside the images."""
         raw = files.json(_TABLE)
         return Frames(**{**raw, "table": tuple(Frame(**entry) for entry in raw["table"])})
 

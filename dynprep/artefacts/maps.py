@@ -56,12 +56,12 @@ class MetricMap:
 
 
 def disparity_of(depth_m: Float32Array) -> Float32Array:
-    """Metric disparity (1/m) of depth (m): 1 / clip(depth, 1e-6, 1e6), float32."""
+    """Metric disparity (H, W) in 1/m of depth_m (H, W) in metres: 1 / clip(depth_m, 1e-6, 1e6), float32."""
     return (1.0 / np.clip(depth_m.astype(np.float64), NEAREST, FARTHEST)).astype(np.float32)
 
 
 def depth_of(disparity: Float32Array) -> Float32Array:
-    """Depth (m) of metric disparity (1/m), as trainers take it: 0 (invalid) becomes 1e6."""
+    """Depth (H, W) in metres of metric disparity (H, W) in 1/m, as trainers take it: 0 (invalid) becomes 1e6."""
     return (1.0 / np.clip(disparity.astype(np.float64), NEAREST, FARTHEST)).astype(np.float32)
 
 
@@ -78,5 +78,5 @@ def to_png(disparity: Float32Array) -> UInt16Array:
 
 
 def from_png(image: UInt16Array) -> Float64Array:
-    """Relative disparity in [0, 1] of the 16-bit PNG's values, which the published alignment starts from."""
+    """Relative disparity (H, W) in [0, 1] of a 16-bit PNG (H, W), from which the published alignment starts."""
     return image.astype(np.float64) / PNG_TOP

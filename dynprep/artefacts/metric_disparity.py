@@ -23,7 +23,7 @@ class MetricDisparity(DepthMap):
 
     name = "metric_depth"
     title = "Metric disparity (red: near)"
-    what = "metric depth (m), intrinsics"
+    what = "metric disparity (1/m), intrinsics"
     unit = "1/m"
     places = (
         Place("metric_disparity", "unidepth_disp"),

@@ -1,4 +1,4 @@
-"""Which camera a network is told: the one that is known, the clip's, or none."""
+"""Which camera a network is given: the one that is known, the clip's, or none."""
 
 from dataclasses import dataclass
 
@@ -13,17 +13,17 @@ CENTRE = 0.5  # of a pixel: networks count from its corner, datasets from its ce
 
 @dataclass
 class CameraAware(Stage):
-    """For networks that see intrinsics themselves, and can be told them.
+    """For networks that predict intrinsics, and can take them as an input as well.
 
-    With ``camera.shared`` they are told one camera for the clip, the median of what was seen in its frames.
+    With ``camera.shared`` they take one camera for the clip, the median of what they predict for its frames.
     """
 
     def reads(self) -> tuple[type[Artefact], ...]:
         seen = (SeenIntrinsics,) if self.context.shared_camera else ()
         return (Images, Intrinsics, *seen)
 
-    def told_camera(self, scene: Scene, item: str) -> Float64Array | None:
-        """[fx, fy, cx, cy] in pixels of ``images/``, or None where the network shall see it itself."""
+    def camera_for(self, scene: Scene, item: str) -> Float64Array | None:
+        """[fx, fy, cx, cy] (4,) in pixels of ``images/``, or None where the network shall predict it."""
         known = known_camera(scene, item)
         if known is None and self.context.shared_camera:
             return scene[SeenIntrinsics].clip_median
@@ -31,6 +31,6 @@ class CameraAware(Stage):
 
 
 def known_camera(scene: Scene, item: str) -> Float64Array | None:
-    """[fx, fy, cx, cy] that the user or the data gave, None where there is but a guess."""
+    """[fx, fy, cx, cy] (4,) in pixels of ``images/`` that the user or the data gave; None where it is a guess."""
     intrinsics = scene[Intrinsics]
     return intrinsics.of(item) if intrinsics.known else None

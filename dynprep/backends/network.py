@@ -12,7 +12,7 @@ from dynprep.models.inference import InferenceOptions
 from dynprep.options import Positive
 from dynprep.stages.base import NEUTRAL, Stage, Terms
 from dynprep.weights import Weights
-from dynprep.weights.location import SUFFIXES
+from dynprep.weights.hub import SUFFIXES
 
 if TYPE_CHECKING:
     import torch

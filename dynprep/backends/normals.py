@@ -1,4 +1,4 @@
-"""Surface normals from the aligned disparity: the slopes of depth, no network needed.
+"""Surface normals from the slopes of the aligned disparity; no network is needed.
 
 Shapes: (H, W) pixels of ``images/``.
 """

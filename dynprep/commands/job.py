@@ -104,7 +104,7 @@ def _start(arguments: list[str]) -> int:
     except Exception as error:
         sweep = current()
         if sweep is not None and (undone := unfinished(sweep.records())):
-            # a job's error is told with the jobs; a launcher's is its own
+            # a job's error is printed with the jobs; a launcher's is its own
             if not any(str(error).startswith(why[:40]) for why in undone.values()):
                 fail(f"{_first_line(error)}; run the same command again to go on")
             return 1

@@ -10,7 +10,9 @@ from dynprep.files import human_bytes
 from dynprep.store.store import Store
 from dynprep.store.tools import StoredResult, contents, export, remove, unused, verify
 
-_DEFAULT = "outputs/store"  # where runs from this folder keep results, unless told otherwise
+_DEFAULT = (
+    "outputs/store"  # where runs from this folder keep results, unless store_dir says otherwise
+)
 _SHOWN = 12  # of a key's digits
 
 

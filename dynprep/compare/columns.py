@@ -34,8 +34,8 @@ class Column:
 
 
 def differing(entries: Sequence[Entry]) -> list[Column]:
-    """Settings in which the entries differ: groups by choice, then options of like choices and
-    those that were given by hand."""
+    """Settings in which the entries differ: groups by choice, then options of
+    groups whose choice is the same, and options that were set on the command line."""
     columns = []
     if len({e.scene for e in entries}) > 1:
         columns.append(Column("scene", [e.scene for e in entries]))

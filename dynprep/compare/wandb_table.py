@@ -15,7 +15,11 @@ def log(
     columns: tuple[list[Column], list[Column]],
     page: Path | None,
 ) -> None:
-    """logger: options of the group ``logger``; folder: the sweep's."""
+    """Log the comparison's table and page to W&B, as one more run of the sweep's group.
+
+    logger: options of the group ``logger``; folder: the sweep's; columns: settings and numbers; page: the page's
+    path, None without one.
+    """
     import wandb
 
     run = wandb.init(

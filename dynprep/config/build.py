@@ -45,10 +45,10 @@ class StoreOptions:
 
 @dataclass
 class Settings:
-    """Everything a run is told.
+    """All checked settings of one run.
 
     stages: by name, in the order of the configuration; wanted: names of those that the user asked for; choices: by
-    stage, how the user calls its backend; groups: by stage, the node of the configuration that it is from.
+    stage, the choice that names its backend; groups: by stage, the node of the configuration that it is built from.
     """
 
     run: RunOptions

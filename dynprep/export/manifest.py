@@ -74,4 +74,5 @@ class Manifest:
         self.save()
 
     def save(self) -> None:
+        """Write the manifest."""
         write_json(self.folder / MANIFEST, self.files)

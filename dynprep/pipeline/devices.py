@@ -27,7 +27,7 @@ def claim_gpu(devices: int | Literal["auto"], number: int) -> None:
     """Make this process see one GPU alone, where there are several: the first that no other job on
     this machine holds, or, when all are held, the ``number``-th. It is kept until the process ends.
 
-    devices: as the trainer is told; who asks for several gets them.
+    devices: the option ``trainer.devices``; with a number above 1 nothing changes.
     """
     if _held or devices not in ("auto", 1) or _SCHEDULED in os.environ:
         return

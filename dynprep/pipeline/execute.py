@@ -137,9 +137,9 @@ def run_stage(
             open_scenes.append(scene)
         alone = True
         if tasks:
-            from dynprep.pipeline.predict import predict  # seconds: only where there is work
+            from dynprep.pipeline.predict import predict  # imports for seconds
 
-            started = time.perf_counter()  # neither imports nor waiting for others
+            started = time.perf_counter()  # without imports and waiting for others
             with watch(name, len(tasks)) as advance:
                 predict(stage, tasks, options, batch_size, advance)
             run.seconds = time.perf_counter() - started

@@ -22,7 +22,7 @@ def explained(error: OSError, option: str, folder: Path) -> Exception:
     if error.errno in _FULL:
         return UserError(
             f"{where}: the disk is full ({human_bytes(free_bytes(folder))} free); free space or "
-            f"choose another {option} and run again: finished items are kept"
+            f"choose another {option} and run again: finished items stay stored"
         )
     if error.errno in _CLOSED:
         return UserError(

@@ -9,7 +9,7 @@ _RESET = "5"  # proc(5): forget the most that was resident
 
 
 def forget_peak() -> None:
-    """Start anew: what was used before does not count. Where the system cannot, it does."""
+    """Start to count anew. Where the system cannot reset its counter, earlier use counts too."""
     if _CLEAR.exists():
         with contextlib.suppress(OSError):  # a container may forbid it: the whole process counts
             _CLEAR.write_text(_RESET)

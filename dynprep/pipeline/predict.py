@@ -130,7 +130,7 @@ class StageModule(L.LightningModule):
         if tried == 1 or self.stage.one_by_one:
             raise UserError(
                 f"{self.stage.name}: one frame does not fit into the device's memory; choose a smaller "
-                f"network, resolution or {self.stage.name}.at_once where there is one, "
+                "network or resolution, a lower at_once where the backend has that option, "
                 "trainer.precision=bf16-true, or trainer=cpu"
             )
         self.most_at_once = tried // 2

@@ -61,7 +61,7 @@ class TrainerOptions:
         """Raise UserError if the accelerator asked for, or a compiler, is not here."""
         if self.compile and not any(map(shutil.which, ("g++", "clang++", "c++"))):
             raise UserError(
-                "trainer.compile=true: needs a C++ compiler (g++); install one, or leave it"
+                "trainer.compile=true: needs a C++ compiler (g++); install one, or set trainer.compile=false"
             )
         if self.accelerator not in ("gpu", "mps"):
             return

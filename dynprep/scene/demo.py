@@ -6,8 +6,8 @@ from fractions import Fraction
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
+from dynprep.arrays import Float32Array, Float64Array, UInt8Array, UInt16Array
 from dynprep.scene import demo_world as world
 from dynprep.store import ItemWriter
 
@@ -31,7 +31,7 @@ class DemoOptions:
     seed: int
 
     @property
-    def intrinsics(self) -> NDArray[np.float64]:
+    def intrinsics(self) -> Float64Array:
         """[fx, fy, cx, cy] in pixels."""
         focal = self.focal * self.width
         return np.array([focal, focal, (self.width - 1) / 2, (self.height - 1) / 2])
@@ -41,8 +41,8 @@ class DemoOptions:
         return frame / max(self.count - 1, 1)
 
 
-def sense(depth: NDArray[np.float32], options: DemoOptions, frame: int) -> NDArray[np.uint16]:
-    """A phone's LiDAR: noisy depth in mm, 0 where there is no return.
+def sense(depth: Float32Array, options: DemoOptions, frame: int) -> UInt16Array:
+    """What a phone's LiDAR makes of depth (H, W) in metres: noisy depth (H, W) in mm, 0 where there is no return.
 
     Holes are beyond the range, along depth edges (flying pixels) and in random blots.
     """
@@ -63,7 +63,7 @@ def write_demo(writer: ItemWriter, options: DemoOptions) -> None:
     texture = world.make_texture(options.seed)
     size = (options.height, options.width)
 
-    def draw(frame: int) -> tuple[NDArray[np.uint8], NDArray[np.float32], NDArray[np.uint8]]:
+    def draw(frame: int) -> tuple[UInt8Array, Float32Array, UInt8Array]:
         return world.render(options.intrinsics, size, options.time(frame), texture)
 
     video = writer.temporary(VIDEO)

@@ -9,9 +9,8 @@ from typing import Protocol
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from dynprep.arrays import Float32Array, Float64Array, UInt8Array
 
 NEVER = np.float32(np.inf)  # the distance of a ray that hits nothing
 STATIC, BALL, CRATE = 0, 1, 2  # labels of pixels
@@ -20,7 +19,7 @@ STATIC, BALL, CRATE = 0, 1, 2  # labels of pixels
 class Shape(Protocol):
     """A surface in its own coordinates."""
 
-    def hit(self, origin: Array, rays: Array) -> Array:
+    def hit(self, origin: Float32Array, rays: Float32Array) -> Float32Array:
         """Distance along ``rays`` (..., 3) from ``origin`` (3,), in ray lengths; inf for none."""
         ...
 
@@ -32,7 +31,7 @@ class Plane:
     axis: int
     offset: float
 
-    def hit(self, origin: Array, rays: Array) -> Array:
+    def hit(self, origin: Float32Array, rays: Float32Array) -> Float32Array:
         with np.errstate(divide="ignore", invalid="ignore"):
             distance = (np.float32(self.offset) - origin[self.axis]) / rays[..., self.axis]
         return np.where(distance > 0, distance, NEVER)
@@ -44,7 +43,7 @@ class Box:
 
     half: tuple[float, float, float]
 
-    def hit(self, origin: Array, rays: Array) -> Array:
+    def hit(self, origin: Float32Array, rays: Float32Array) -> Float32Array:
         half = np.asarray(self.half, np.float32)
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = 1 / rays
@@ -59,7 +58,7 @@ class Sphere:
 
     radius: float
 
-    def hit(self, origin: Array, rays: Array) -> Array:
+    def hit(self, origin: Float32Array, rays: Float32Array) -> Float32Array:
         a = (rays * rays).sum(-1)
         b = rays @ origin
         c = origin @ origin - np.float32(self.radius) ** 2
@@ -92,14 +91,14 @@ BODIES = (
 )
 
 
-def turn(yaw: float, roll: float = 0.0) -> NDArray[np.float64]:
+def turn(yaw: float, roll: float = 0.0) -> Float64Array:
     """Rotation (3, 3): ``yaw`` about the y axis after ``roll`` about the z axis, in radians."""
     cy, sy, cr, sr = np.cos(yaw), np.sin(yaw), np.cos(roll), np.sin(roll)
     about_y = np.array([[cy, 0, sy], [0, 1, 0], [-sy, 0, cy]])
     return about_y @ np.array([[cr, -sr, 0], [sr, cr, 0], [0, 0, 1]])
 
 
-def pose(rotation: NDArray[np.float64], position: tuple[float, ...]) -> NDArray[np.float64]:
+def pose(rotation: Float64Array, position: tuple[float, ...]) -> Float64Array:
     """The (4, 4) matrix that brings own coordinates to the world's."""
     matrix = np.eye(4)
     matrix[:3, :3] = rotation
@@ -107,13 +106,13 @@ def pose(rotation: NDArray[np.float64], position: tuple[float, ...]) -> NDArray[
     return matrix
 
 
-def camera_pose(time: float) -> NDArray[np.float64]:
+def camera_pose(time: float) -> Float64Array:
     """Camera to world (4, 4) at ``time`` in 0..1: a dolly sideways and forward that sways."""
     position = (-0.7 + 1.5 * time, 0.10 * np.sin(2.5 * time), 0.35 * time)
     return pose(turn(0.06 - 0.14 * time, 0.02 * np.sin(6.0 * time)), position)
 
 
-def body_pose(label: int, time: float) -> NDArray[np.float64]:
+def body_pose(label: int, time: float) -> Float64Array:
     """Body to world (4, 4): the ball rolls behind the pillar, the crate slides across the floor."""
     if label == BALL:
         x = -0.75 + 3.15 * time
@@ -123,7 +122,7 @@ def body_pose(label: int, time: float) -> NDArray[np.float64]:
     return np.eye(4)
 
 
-def make_texture(seed: int, size: int = 1024, octaves: int = 6) -> Array:
+def make_texture(seed: int, size: int = 1024, octaves: int = 6) -> Float32Array:
     """A tiling grey texture (size, size) around 1: smooth noise of ``octaves`` frequencies."""
     rng = np.random.default_rng(seed)
     total = np.zeros((size, size), np.float32)
@@ -137,7 +136,7 @@ def make_texture(seed: int, size: int = 1024, octaves: int = 6) -> Array:
     return 1 + 0.55 * total / np.abs(total).max() + 0.15 * np.sign(total)
 
 
-def _shade(body: Body, points: Array, texture: Array) -> Array:
+def _shade(body: Body, points: Float32Array, texture: Float32Array) -> Float32Array:
     """Colour (..., 3) of surface ``points`` (N, 3) in the body's own coordinates."""
     if isinstance(body.shape, Plane):
         axis = np.full(len(points), body.shape.axis)
@@ -158,8 +157,8 @@ def _shade(body: Body, points: Array, texture: Array) -> Array:
 
 
 def _rays(
-    intrinsics: NDArray[np.float64], size: tuple[int, int], shift: tuple[float, float]
-) -> Array:
+    intrinsics: Float64Array, size: tuple[int, int], shift: tuple[float, float]
+) -> Float32Array:
     """Camera rays (H, W, 3) with z = 1 through pixel centres moved by ``shift`` (x, y) pixels."""
     fx, fy, cx, cy = intrinsics
     x = (np.arange(size[1]) + shift[0] - cx) / fx
@@ -169,18 +168,18 @@ def _rays(
 
 
 def trace(
-    intrinsics: NDArray[np.float64],
+    intrinsics: Float64Array,
     size: tuple[int, int],
     time: float,
     shift: tuple[float, float],
-    texture: Array | None,
-) -> tuple[Array, NDArray[np.uint8], Array | None]:
+    texture: Float32Array | None,
+) -> tuple[Float32Array, UInt8Array, Float32Array | None]:
     """Depth (H, W) in metres, labels (H, W) and, with a texture, colour (H, W, 3) in 0..255."""
     to_world = camera_pose(time)
     rays = _rays(intrinsics, size, shift)
     depth = np.full(size, NEVER, np.float32)
     owner = np.zeros(size, np.uint8)
-    local: list[tuple[Array, Array]] = []
+    local: list[tuple[Float32Array, Float32Array]] = []
     for index, body in enumerate(BODIES):
         own = body_pose(body.label, time) @ pose(np.eye(3), body.position)
         to_own = np.linalg.inv(own) @ to_world
@@ -204,8 +203,8 @@ def trace(
 
 
 def render(
-    intrinsics: NDArray[np.float64], size: tuple[int, int], time: float, texture: Array
-) -> tuple[NDArray[np.uint8], Array, NDArray[np.uint8]]:
+    intrinsics: Float64Array, size: tuple[int, int], time: float, texture: Float32Array
+) -> tuple[UInt8Array, Float32Array, UInt8Array]:
     """One frame: RGB (H, W, 3) from two rays a pixel, depth (H, W) in m and labels at centres."""
     quarters = [(-0.25, 0.25), (0.25, -0.25)]
     total = np.zeros((*size, 3), np.float32)

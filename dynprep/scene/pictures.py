@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 from dynprep.files import sha256
 from dynprep.scene.source import OnError, Probe, RawFrame, Selection, Source, no_frames
@@ -43,10 +43,11 @@ def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
 
 
 def unreadable(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path}: not a whole image ({error}); replace or remove it")
+    """The error for an image file that cannot be decoded."""
+    return UserError(f"{path}: not a complete image ({error}); replace or remove it")
 
 
-def upright_rgb(image: Image.Image, background: Background) -> NDArray[np.uint8]:
+def upright_rgb(image: Image.Image, background: Background) -> UInt8Array:
     """RGB uint8 (H, W, 3): EXIF rotation obeyed, alpha laid over ``background``, 16 bit to 8."""
     image = ImageOps.exif_transpose(image)
     if image.mode in _GREY16:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 
 OnError = Literal["fail", "skip"]
@@ -25,7 +25,7 @@ class RawFrame:
     index: int
     time: float
     name: str
-    image: NDArray[np.uint8]
+    image: UInt8Array
     file: Path | None = None
 
 

@@ -5,16 +5,14 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
+from dynprep.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
 from dynprep.errors import UserError
 from dynprep.files import read_array
 from dynprep.scene.frames import Frames
 from dynprep.scene.pictures import listing
 from dynprep.vision.sampling import inside
-
-Array = NDArray[np.float64]
 
 # a point counts as hidden when something is this share nearer than it
 _DEPTH_TOLERANCE = 0.02
@@ -33,17 +31,19 @@ class Truth:
 
     @cached_property
     def depths(self) -> list[Path]:
+        """Files of depth, in the order of the source frames."""
         return listing(self.folder / "depth", (".npy",)) if (self.folder / "depth").is_dir() else []
 
     @cached_property
     def labels(self) -> list[Path]:
+        """Files of labels or masks, in the order of the source frames."""
         for name in ("labels", "masks"):
             if (self.folder / name).is_dir():
                 return listing(self.folder / name, (".png",))
         return []
 
     @cached_property
-    def poses(self) -> dict[str, Array] | None:
+    def poses(self) -> dict[str, Float64Array] | None:
         """camera_to_world (T, 4, 4), body_to_world (B, T, 4, 4), intrinsics (4,)."""
         path = self.folder / "truth.json"
         if not path.is_file():
@@ -89,8 +89,8 @@ class Truth:
         return all(shape[-1] == 3 for shape in shapes)
 
     def tracks(
-        self, query: int, target: int, points: Array, size: tuple[int, int]
-    ) -> tuple[Array, NDArray[np.bool_], NDArray[np.bool_]] | None:
+        self, query: int, target: int, points: Float64Array, size: tuple[int, int]
+    ) -> tuple[Float64Array, BoolArray, BoolArray] | None:
         """Where whole pixels ``points`` (N, 2) of images of ``size`` (H, W) go: x, y (N, 2),
         whether each is seen there (N,), and whether both are known (N,). None for an unknown pair,
         or a truth of another size."""
@@ -124,17 +124,19 @@ class Truth:
                     f"{path}: its shape is {shape}, ({' or '.join(wanted)}) is meant; check data.truth"
                 )
 
-    def depth(self, frame: int) -> NDArray[np.float32]:
+    def depth(self, frame: int) -> Float32Array:
         """Depth (H, W) in metres of source frame ``frame``."""
         return read_array(self.depths[frame])
 
-    def label(self, frame: int) -> NDArray[np.uint8]:
+    def label(self, frame: int) -> UInt8Array:
         """Labels (H, W) of source frame ``frame``; 0 is background, colours are as well."""
         with Image.open(self.labels[frame]) as image:
             values = np.asarray(image)
         return values if values.ndim == 2 else values.max(-1)
 
-    def follow(self, query: int, target: int, points: Array) -> tuple[Array, NDArray[np.bool_]]:
+    def follow(
+        self, query: int, target: int, points: Float64Array
+    ) -> tuple[Float64Array, BoolArray]:
         """Where whole pixels ``points`` (N, 2) of frame ``query`` truly are in ``target``.
 
         Returns x, y (N, 2) in pixels and whether each is seen there (N,).
@@ -162,14 +164,6 @@ class Truth:
         surface = depth[row, column]
         visible = inside(moved_to, height, width) & (moved[:, 2] > 0)
         return moved_to, visible & (moved[:, 2] <= surface * (1 + _DEPTH_TOLERANCE))
-
-    def flow(self, query: int, target: int) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Dense forward flow (H, W, 2) in pixels and occlusion (H, W) for any pair of frames."""
-        height, width = self.depth(query).shape
-        grid = np.stack(np.meshgrid(np.arange(width), np.arange(height)), -1).reshape(-1, 2)
-        moved_to, visible = self.follow(query, target, grid.astype(np.float64))
-        flow = (moved_to - grid).reshape(height, width, 2).astype(np.float32)
-        return flow, ~visible.reshape(height, width)
 
 
 def _last_index(frames: Frames) -> int:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 from dynprep.files import sha256
 from dynprep.scene.source import OnError, Probe, RawFrame, Selection, Source, no_frames
@@ -29,7 +29,7 @@ def _open(path: Path) -> Any:
         raise UserError(f"{path}: no such file; check data.path") from None
     except (av.FFmpegError, OSError) as error:
         raise UserError(
-            f"{path}: not a video that can be read ({error.strerror}); is the file whole?"
+            f"{path}: not a video that can be read ({error.strerror}); is the file complete?"
         ) from None
     if not container.streams.video:
         container.close()
@@ -110,6 +110,7 @@ class VideoSource(Source):
 
     @cached_property
     def chosen(self) -> list[int]:
+        """Numbers of the selected frames in the video. Raises UserError where none is left."""
         chosen = self.selection.of(self.times)
         if not chosen:
             raise no_frames(f"{self.path} ({len(self.times)} frames)")
@@ -132,7 +133,7 @@ class VideoSource(Source):
     def identity(self) -> dict[str, Any]:
         return {"sha256": self._digest, "frames": self.chosen, "on_error": self.on_error}
 
-    def _decode(self) -> Iterator[tuple[int, float, NDArray[np.uint8]]]:
+    def _decode(self) -> Iterator[tuple[int, float, UInt8Array]]:
         """Index, time and upright RGB of every decodable frame."""
         import av
 

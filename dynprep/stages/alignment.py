@@ -30,8 +30,8 @@ _PUBLISHED_FLOOR, _PUBLISHED_QUANTILE = 1e-6, 0.01
 
 def _relative(scene: Scene, stem: str, use_png: bool) -> Float64Array:
     """The relative disparity (H, W) that is fitted, float64."""
-    depth = scene[RelativeDisparity]
-    return depth.unit_disparity(stem) if use_png else depth.of(stem).astype(np.float64)
+    relative = scene[RelativeDisparity]
+    return relative.unit_disparity(stem) if use_png else relative.of(stem).astype(np.float64)
 
 
 @dataclass(kw_only=True)

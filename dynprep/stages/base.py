@@ -85,7 +85,7 @@ class Stage(ABC):
         return []
 
     def derive(self, kind: type[AStage]) -> AStage:
-        """A stage of another class with the options of this one that it has."""
+        """A stage of the class ``kind``, with those options of this stage that ``kind`` has too."""
         return kind(**{f.name: getattr(self, f.name) for f in fields(kind)})
 
     def ignored(self) -> dict[str, str]:
@@ -163,7 +163,7 @@ class FrameStage(Stage, Generic[Sample, Output]):
 
 @dataclass(kw_only=True)
 class SceneStage(Stage):
-    """A step that takes a whole scene at once, because its frames cannot be told apart or are not there yet."""
+    """A step that takes a whole scene at once, because its frames are computed together or do not exist yet."""
 
     def items(self, frames: Frames) -> list[str]:
         """The one item: the scene."""
@@ -175,7 +175,7 @@ class SceneStage(Stage):
 
 
 def parallel(function: Callable[[Sample], Output], samples: Sequence[Sample]) -> list[Output]:
-    """``function`` of every sample in threads of their own: NumPy and OpenCV let go of the interpreter."""
+    """``function`` of every sample in threads of their own: NumPy and OpenCV release the interpreter lock."""
     if len(samples) == 1:
         return [function(samples[0])]
     with ThreadPoolExecutor(len(samples)) as pool:

@@ -88,19 +88,17 @@ class BundleOdometry(SceneStage):
         rotation, translation = first_path(
             points, links, count, self.survival, self.trusted, self.sigma * pixel, self.seed
         )
-        structure = bundle.Scene(points, rotation, translation, np.ones((count, len(points))))
-        self._first_depths(structure, links, self.sigma * pixel)
+        state = bundle.BundleState(points, rotation, translation, np.ones((count, len(points))))
+        self._first_depths(state, links, self.sigma * pixel)
         sigma = self.sigma * pixel
-        bundle.refine(structure, list(links.values()), sigma, self.iterations, self.prior)
-        return self._summary(structure, links, pixel, frames)
+        bundle.refine(state, list(links.values()), sigma, self.iterations, self.prior)
+        return self._summary(state, links, pixel, frames)
 
-    def _first_depths(self, structure: bundle.Scene, links: Links, sigma: float) -> None:
+    def _first_depths(self, state: bundle.BundleState, links: Links, sigma: float) -> None:
         """Inverse depths by triangulation over all links, weighted by what each one tells."""
-        top, weight = np.zeros_like(structure.inverse_depth), np.zeros_like(structure.inverse_depth)
+        top, weight = np.zeros_like(state.inverse_depth), np.zeros_like(state.inverse_depth)
         for (i, j), link in links.items():
-            z, information, off = triangulate(
-                structure.rays, link.seen, *bundle.relative(structure, i, j)
-            )
+            z, information, off = triangulate(state.rays, link.seen, *bundle.relative(state, i, j))
             w = link.weight * information * (z > 0) / (1 + (off / sigma) ** 2)
             top[i] += w * z
             weight[i] += w
@@ -108,12 +106,12 @@ class BundleOdometry(SceneStage):
         z = np.divide(top, weight, out=np.ones_like(top), where=known)
         middle = float(np.median(z[known])) if known.any() else 1.0
         # far outside the usual range a first guess only misleads
-        structure.inverse_depth = np.clip(np.where(known, z / middle, 1.0), 0.02, 50.0)
-        structure.translation = structure.translation * middle
+        state.inverse_depth = np.clip(np.where(known, z / middle, 1.0), 0.02, 50.0)
+        state.translation = state.translation * middle
 
     def _summary(
         self,
-        structure: bundle.Scene,
+        state: bundle.BundleState,
         links: Links,
         pixel: float,
         frames: Frames,
@@ -124,14 +122,14 @@ class BundleOdometry(SceneStage):
         # own motion shows best over the longest links
         longest = max(abs(i - j) for i, j in links)
         for (i, j), link in links.items():
-            turn, move = bundle.relative(structure, i, j)
+            turn, move = bundle.relative(state, i, j)
             if 2 * abs(i - j) >= longest:
-                distance = triangulate(structure.rays, link.seen, turn, move)[2]
+                distance = triangulate(state.rays, link.seen, turn, move)[2]
                 off[i].append(np.where(link.weight > 0, distance, np.inf))
-                parallax.append(beyond_rotation(structure.rays, link, self.sigma * pixel))
-        z = structure.inverse_depth
+                parallax.append(beyond_rotation(state.rays, link, self.sigma * pixel))
+        z = state.inverse_depth
         # points that fit the camera's motion and lie in front of it
-        nothing = np.full(len(structure.points), np.inf)
+        nothing = np.full(len(state.points), np.inf)
         middle = np.stack([np.median(rows or [nothing], axis=0) for rows in off])
         fit = (z > bundle.LEAST_INVERSE_DEPTH * 2) & (middle < self.range_error * pixel)
         share = [100 * self.range_share, 100 * (1 - self.range_share)]
@@ -140,12 +138,12 @@ class BundleOdometry(SceneStage):
         residuals: list[Float64Array] = []
         for (i, j), link in links.items():
             if abs(i - j) <= 2:
-                turn, move = bundle.relative(structure, i, j)
-                r = rigid_residual(structure.rays, link.seen, turn, move, farthest, nearest)
+                turn, move = bundle.relative(state, i, j)
+                r = rigid_residual(state.rays, link.seen, turn, move, farthest, nearest)
                 residuals.append(r[link.weight > 0] / abs(i - j) / pixel)
         noise = float(np.median(np.concatenate(residuals))) if residuals else 0.0
         notes = []
-        translation = structure.translation
+        translation = state.translation
         if float(np.median(parallax)) < self.least_parallax * frames.width * pixel:
             # what is left of translation is noise, and depth made of it would be invented
             translation = np.zeros_like(translation)
@@ -153,7 +151,7 @@ class BundleOdometry(SceneStage):
                 "the camera hardly moves: there is no parallax to take depth from, so the parallax "
                 "backends give one constant depth; choose a sensor or a network instead"
             )
-        return Poses(structure.rotation, translation, nearest, farthest, noise), notes
+        return Poses(state.rotation, translation, nearest, farthest, noise), notes
 
     def disk_bytes(self, frames: Frames) -> int:
         return 2000 + 96 * len(frames)

@@ -1,4 +1,4 @@
-"""Dense flow from each frame to its neighbours at several distances, the ground for the rest.
+"""Dense flow from each frame to its neighbours at several distances, from which other stages start.
 
 It is stored at half the working size, since DIS itself stops at half resolution and interpolates. Shapes:
 (h, w) pixels of the working size.
@@ -90,4 +90,6 @@ class DisOpticalFlow(FrameStage[FlowSample, Float32Array]):
 
     def disk_bytes(self, frames: Frames) -> int:
         height, width = work_size(frames, self.context.resolution.flow_input)
-        return len(frames) * 2 * len(self.offsets) * height * width  # half², two halves of 2 bytes
+        return (
+            len(frames) * 2 * len(self.offsets) * height * width
+        )  # a quarter of the pixels, 2 float16, both signs

@@ -44,8 +44,9 @@ class NeighbourView:
 class ParallaxSample:
     """What one frame needs.
 
-    rays (h, w, 3) with z = 1; pixel: a working pixel in normalised units; near: neighbours that own motion is
-    told by; wide: those that depth is triangulated against; limits: least and greatest plausible inverse depth.
+    rays (h, w, 3) with z = 1; pixel: a working pixel in normalised units; near: neighbours from which own
+    motion is computed; wide: those that depth is triangulated against; limits: least and greatest plausible inverse
+    depth.
     """
 
     rays: Float32Array

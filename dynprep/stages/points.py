@@ -1,4 +1,4 @@
-"""Tracks lifted by aligned depth: trajectories in 3D, of the object and of the background.
+"""Tracks lifted by the aligned disparity: trajectories in 3D, of the object and of the background.
 
 Shapes: N points, T frames, (N, T, 4) columns x, y, occlusion, confidence.
 """
@@ -40,7 +40,7 @@ class _ChosenTracks:
 
 @dataclass
 class LiftedPoints(SceneStage):
-    """Reads what trainers start from off tracks, aligned disparity, masks and intrinsics."""
+    """Lifts tracks of object and background to 3D by aligned disparity and intrinsics: what trainers start from."""
 
     count: AtLeastOne
     queries: AtLeastOne

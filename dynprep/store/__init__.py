@@ -1,4 +1,4 @@
-"""Results, kept once: found by what decides their bytes, written item by item, resumed."""
+"""Results, each stored once: found by what decides their bytes, written item by item, resumed."""
 
 from dynprep.store.recipe import Recipe
 from dynprep.store.result import Item, ItemWriter, Result

@@ -133,9 +133,11 @@ def _remove(
 
 
 def verify(store: Store, tell: Callable[[str], None]) -> int:
-    """Re-hash every file of every whole result, telling each that is not as it was written;
-    returns how many are damaged. A damaged item is made again by the next run that needs it and is
-    told to look (store.verify=true)."""
+    """Re-hash every file of every complete result, and return how many items are damaged.
+
+    tell: is called for each item that is not as it was written. A run with store.verify=true that needs such an
+    item makes it again.
+    """
     damaged = 0
     for stored in contents(store):
         if not stored.is_complete:

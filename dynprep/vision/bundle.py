@@ -45,7 +45,7 @@ class Link:
 
 
 @dataclass
-class Scene:
+class BundleState:
     """Cameras and the depths that they see; lengths are in one unknown unit.
 
     points (N, 2): normalised image coordinates of the grid. rotation (T, 3, 3) and translation (T, 3)
@@ -69,10 +69,10 @@ class Scene:
         self.rays = np.concatenate([self.points, np.ones((len(self.points), 1))], 1)
 
 
-def relative(scene: Scene, i: int, j: int) -> tuple[Float64Array, Float64Array]:
+def relative(state: BundleState, i: int, j: int) -> tuple[Float64Array, Float64Array]:
     """Return rotation (3, 3) and translation (3,) that bring camera i's coordinates to camera j's."""
-    rotation = scene.rotation[j] @ scene.rotation[i].T
-    return rotation, scene.translation[j] - rotation @ scene.translation[i]
+    rotation = state.rotation[j] @ state.rotation[i].T
+    return rotation, state.translation[j] - rotation @ state.translation[i]
 
 
 def _skew(v: Float64Array) -> Float64Array:
@@ -83,7 +83,7 @@ def _skew(v: Float64Array) -> Float64Array:
 
 
 def _linearise(
-    scene: Scene, link: Link
+    state: BundleState, link: Link
 ) -> tuple[Float64Array, Float64Array, Float64Array, Float64Array, BoolArray]:
     """The projection of a link's points, and its slopes.
 
@@ -91,9 +91,9 @@ def _linearise(
     target's (N, 2, 6), its slope by inverse depth (N, 2), and whether the point is in front (N,). A step
     of a pose is (translation d, rotation vector q), applied on the left: R <- exp(q) R, t <- exp(q) t + d.
     """
-    rotation, translation = relative(scene, link.source, link.target)
-    z = scene.inverse_depth[link.source]
-    y = scene.rays @ rotation.T + z[:, None] * translation  # (N, 3), times inverse depth
+    rotation, translation = relative(state, link.source, link.target)
+    z = state.inverse_depth[link.source]
+    y = state.rays @ rotation.T + z[:, None] * translation  # (N, 3), times inverse depth
     ahead = y[:, 2] > 1e-3
     w = 1 / np.where(ahead, y[:, 2], 1.0)
     uv = y[:, :2] * w[:, None]
@@ -114,14 +114,14 @@ def _linearise(
 
 
 def refine(
-    scene: Scene,
+    state: BundleState,
     links: list[Link],
     sigma: float,
     iterations: int,
     prior: float,
     fixed: int = 1,
 ) -> list[Float64Array]:
-    """Refine ``scene`` in place; return the last robust weight (N,) of each link.
+    """Refine ``state`` in place; return the last robust weight (N,) of each link.
 
     sigma: residual, in normalised image coordinates, at which a point counts half. prior: pull of the
     inverse depths towards their clip-wide median, as 1 / variance (the median is 1), which decides them
@@ -139,8 +139,8 @@ def refine(
     frame in place of six and N.
     """
     for link in links:
-        check_shapes(points=(scene.points, "N 2"), seen=(link.seen, "N 2"))
-    count, grid = len(scene.rotation), len(scene.points)
+        check_shapes(points=(state.points, "N 2"), seen=(link.seen, "N 2"))
+    count, grid = len(state.rotation), len(state.points)
     reach = max((abs(k.source - k.target) for k in links), default=0)
     # eliminating a frame's depths joins all the frames that it links to, up to twice the reach apart
     band = 6 * (2 * reach + 1)
@@ -151,8 +151,8 @@ def refine(
         vector = np.zeros((count, 6))  # f
         # C and g begin with the prior; residuals are not divided by sigma, so it is multiplied by sigma²
         depth_h = np.full((count, grid), prior * sigma**2)
-        middle = np.median(scene.inverse_depth)
-        depth_g = depth_h * (middle - scene.inverse_depth)
+        middle = np.median(state.inverse_depth)
+        depth_g = depth_h * (middle - state.inverse_depth)
         # E, only where a frame's inverse depths meet a pose
         cross: list[dict[int, Float64Array]] = [{} for _ in range(count)]  # frame -> {pose: (N, 6)}
 
@@ -164,7 +164,7 @@ def refine(
 
         for k, link in enumerate(links):
             i, j = link.source, link.target
-            r, ji, jj, jz, ahead = _linearise(scene, link)
+            r, ji, jj, jz, ahead = _linearise(state, link)
             square = (r * r).sum(-1)
             # Cauchy's weight; a point behind the camera has no projection, so no say
             w = link.weight * ahead / (1 + square / sigma**2)
@@ -193,12 +193,12 @@ def refine(
         for i in range(count):
             # b = C^-1 (g - E' a)
             by_poses = sum((part @ step[p] for p, part in cross[i].items()), np.zeros(grid))
-            scene.inverse_depth[i] += inverse[i] * (depth_g[i] - by_poses)
-        np.clip(scene.inverse_depth, LEAST_INVERSE_DEPTH, None, out=scene.inverse_depth)
+            state.inverse_depth[i] += inverse[i] * (depth_g[i] - by_poses)
+        np.clip(state.inverse_depth, LEAST_INVERSE_DEPTH, None, out=state.inverse_depth)
         turn = Rotation.from_rotvec(step[:, 3:]).as_matrix()
-        scene.rotation = turn @ scene.rotation
-        scene.translation = np.einsum("trc,tc->tr", turn, scene.translation) + step[:, :3]
-        _normalise(scene)
+        state.rotation = turn @ state.rotation
+        state.translation = np.einsum("trc,tc->tr", turn, state.translation) + step[:, :3]
+        _normalise(state)
     return weights
 
 
@@ -230,8 +230,8 @@ def _solve(
     return step
 
 
-def _normalise(scene: Scene) -> None:
+def _normalise(state: BundleState) -> None:
     """Bring the clip's median inverse depth to 1; images do not decide the scale of a scene."""
-    middle = np.median(scene.inverse_depth)
-    scene.inverse_depth /= middle
-    scene.translation *= middle
+    middle = np.median(state.inverse_depth)
+    state.inverse_depth /= middle
+    state.translation *= middle

@@ -21,7 +21,7 @@ _LAST = np.float32(1e12)  # px²: above every error, so that ways on which a poi
 
 
 @dataclass(frozen=True)
-class Place:
+class PointPositions:
     """Points in one frame.
 
     xy (N, 2): x then y in pixels; error (N,): accumulated squared error in px²; hidden (N,) in 0..1:
@@ -53,7 +53,7 @@ def follow(
     offsets: Sequence[int],
     step: Step,
     limits: Limits,
-) -> Iterator[tuple[int, Place]]:
+) -> Iterator[tuple[int, PointPositions]]:
     """Yield each other frame and where the points are in it, forward then backward from ``query``.
 
     points (N, 2): x then y in pixels of frame ``query``; count: frames of the clip; offsets: distances in
@@ -63,7 +63,7 @@ def follow(
     check_shapes(points=(points, "N 2"))
     zero = np.zeros(len(points), np.float32)
     for side in (1, -1):
-        known = {query: Place(points, zero, zero)}
+        known = {query: PointPositions(points, zero, zero)}
         target = query + side
         while 0 <= target < count:
             ways = [
@@ -76,13 +76,15 @@ def follow(
             pick = np.argmin(np.where(hidden > 0.5, _LAST, 0) + error, axis=0)
             each = np.arange(len(points))
             xy = np.stack([way.xy for way in ways])[pick, each]
-            known[target] = Place(xy, error[pick, each], hidden[pick, each])
+            known[target] = PointPositions(xy, error[pick, each], hidden[pick, each])
             known.pop(target - side * max(offsets), None)
             yield target, known[target]
             target += side
 
 
-def _way(place: Place, step: Step, start: int, target: int, limits: Limits) -> Place:
+def _way(
+    place: PointPositions, step: Step, start: int, target: int, limits: Limits
+) -> PointPositions:
     """Where the points of one frame are in another by one step."""
     xy, cycle, within = step(start, target, place.xy)
     length = np.linalg.norm(xy - place.xy, axis=1)
@@ -93,4 +95,6 @@ def _way(place: Place, step: Step, start: int, target: int, limits: Limits) -> P
     hidden = np.where((place.hidden > 0.5) | ~within, 1.0, np.maximum(doubt, place.hidden / 2))
     # errors of steps are taken as independent, so that their squares add up
     error = place.error + cycle**2 + limits.step_error**2
-    return Place(xy.astype(np.float32), error.astype(np.float32), hidden.astype(np.float32))
+    return PointPositions(
+        xy.astype(np.float32), error.astype(np.float32), hidden.astype(np.float32)
+    )

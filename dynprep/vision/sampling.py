@@ -38,20 +38,6 @@ def sample(field: AnyArray, points: AnyArray) -> AnyArray:
     return out.reshape(*points.shape[:-1], *field.shape[2:])
 
 
-def warp(field: AnyArray, flow: AnyArray) -> AnyArray:
-    """Bring ``field`` (H, W) or (H, W, C) of the target frame to the query frame.
-
-    flow (H, W, 2) in pixels, from query to target. Returns ``field(p + flow(p))`` at every pixel p, read
-    bilinearly, outside from the nearest border pixel. Raises ValueError for other shapes.
-    """
-    check_shapes(field=(field, "H W" if field.ndim == 2 else "H W C"), flow=(flow, "H W 2"))
-    height, width = flow.shape[:2]
-    at = flow + pixel_grid(height, width)
-    return cv2.remap(
-        field, at[..., 0], at[..., 1], cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-
-
 def inside(points: AnyArray, height: int, width: int, margin: float = 0.0) -> BoolArray:
     """Return which of ``points`` (..., 2), x then y in pixels, lie on the image: (...).
 
@@ -62,13 +48,3 @@ def inside(points: AnyArray, height: int, width: int, margin: float = 0.0) -> Bo
     x, y = points[..., 0], points[..., 1]
     low = margin - 0.5
     return (x >= low) & (y >= low) & (x <= width - 1 - low) & (y <= height - 1 - low)
-
-
-def cycle_error(forward: AnyArray, backward: AnyArray) -> AnyArray:
-    """Return how far each pixel lands from itself after going forward and back: (H, W) in pixels.
-
-    forward, backward (H, W, 2): flow in pixels from query to target, and from target to query. Raises
-    ValueError for other shapes.
-    """
-    check_shapes(forward=(forward, "H W 2"), backward=(backward, "H W 2"))
-    return np.linalg.norm(forward + warp(backward, forward), axis=-1)

@@ -8,6 +8,8 @@ from dynprep.files import free_bytes, human_bytes
 
 _TIMEOUT = 10.0  # seconds for the hub's first answer
 
+SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")  # of files of weights
+
 
 def cached(repository: str, revision: str, files: tuple[str, ...]) -> Path | None:
     """The snapshot's folder, named by its commit, if every file of ``files`` is in it."""
@@ -40,7 +42,7 @@ def download(
 
     def missing(why: str) -> UserError:
         wanted = [n for entry in files for n in entry.split("|")]
-        weights = [n for n in wanted if n.endswith((".safetensors", ".bin", ".pth"))]
+        weights = [n for n in wanted if n.endswith(SUFFIXES)]
         return absent(repository, weights[0], option, why)
 
     if constants.is_offline_mode():
@@ -68,7 +70,7 @@ def download(
             hf_hub_download(repository, name, revision=revision, etag_timeout=_TIMEOUT)
     except (httpx2.HTTPError, HfHubHTTPError, HFValidationError, OSError, RuntimeError) as error:
         raise missing(_reason(error, revision, cache)) from None
-    # should somebody push meanwhile
+    # the branch may have moved during the download
     if (snapshot := cached(repository, revision, files)) is not None and snapshot.name != about.sha:
         raise missing(f"revision {revision} changed during the download; run again")
 

@@ -8,14 +8,15 @@ from pathlib import Path
 from dynprep.errors import UserError
 from dynprep.files import sha256
 from dynprep.weights import hub
-
-SUFFIXES = (".safetensors", ".pth", ".pt", ".bin")
+from dynprep.weights.hub import SUFFIXES
 
 
 @dataclass(frozen=True)
 class Weights:
-    """hub: a repository of the Hugging Face hub; files: what is needed of it, alternatives of one
-    file separated by ``|``; checkpoint: a local file or folder that is used instead; option: how
+    """Where a network's weights are published, and a local copy that is used instead.
+
+    hub: a repository of the Hugging Face hub; revision: its branch, tag or commit; files: what is needed of it,
+    alternatives of one file separated by ``|``; checkpoint: a local file or folder that is used instead; option: how
     the user calls that setting."""
 
     hub: str
@@ -110,5 +111,5 @@ def _hash(path: Path) -> str:
 
 @lru_cache(maxsize=1024)
 def _hash_of(path: Path, size: int, changed: int, inode: int) -> str:
-    """A weights file is gigabytes, and asked for by every scene and stage that uses it."""
+    """SHA-256 of a file of weights, computed once a process: it is large, and every scene and stage asks for it."""
     return sha256(path)

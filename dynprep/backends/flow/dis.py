@@ -12,7 +12,7 @@ from dynprep.artefacts.tracks import own_tracks
 from dynprep.options import NotNegativeFloat, Positive
 from dynprep.stages.base import parallel
 from dynprep.stages.tracks import QueryTracks, Tracking
-from dynprep.vision.chain import Limits, Place, follow
+from dynprep.vision.chain import Limits, PointPositions, follow
 
 QueryFrame = tuple[Scene, str]  # a scene and the stem of its query frame
 
@@ -51,7 +51,7 @@ class DisFlow(Tracking[QueryFrame]):
         targets = [(target, self._as_tracks(place)) for target, place in steps if target in wanted]
         return QueryTracks(query, scene.frames.size, [(query, own_tracks(points)), *targets])
 
-    def _as_tracks(self, place: Place) -> Float32Array:
+    def _as_tracks(self, place: PointPositions) -> Float32Array:
         """Tracks (N, 4) of points in one frame; confidence is a half at ``half_confidence`` px of error."""
         confidence = np.asarray(1 / (1 + place.error / self.half_confidence**2), np.float32)
         columns = [place.xy[:, 0], place.xy[:, 1], place.hidden, confidence]

@@ -66,7 +66,7 @@ class DepthPro(_DepthProNetwork, CameraAware, MetricDepth[NetworkSample]):
 
     def load(self, scene: Scene, item: str) -> NetworkSample:
         return NetworkSample(
-            _channels_first(scene, item), scene.frames.size, self.told_camera(scene, item)
+            _channels_first(scene, item), scene.frames.size, self.camera_for(scene, item)
         )
 
     def compute(self, samples: Sequence[NetworkSample]) -> list[Deferred[MetricMap]]:
@@ -116,12 +116,12 @@ def network_input(images: "Tensor", side: int) -> "Tensor":
 
 
 def seen_focal(degrees: "Tensor", width: int) -> "Tensor":
-    """Focal length in pixels of an image that wide, from its field of view."""
+    """Focal length in pixels, of degrees' shape, of an image ``width`` pixels wide, from its field of view."""
     return 0.5 * width / (0.5 * degrees.deg2rad()).tan()
 
 
 def metric(canonical: "Tensor", focal: "Tensor", size: tuple[int, int]) -> "Tensor":
-    """Depth (H, W) in metres of canonical inverse depth (h, w): 1 / (canonical · W / focal)."""
+    """Depth (H, W) in metres of canonical inverse depth (h, w): 1 / (canonical · W / focal), focal in pixels."""
     from torch.nn import functional as F
 
     scaled = (canonical * (size[1] / focal))[None, None]

@@ -79,7 +79,7 @@ class UniDepth(_UniDepthNetwork, CameraAware, MetricDepth[UniDepthSample]):
         return [self.derive(UniDepthCamera)]
 
     def load(self, scene: Scene, item: str) -> UniDepthSample:
-        return UniDepthSample(_channels_first(scene, item), self.told_camera(scene, item))
+        return UniDepthSample(_channels_first(scene, item), self.camera_for(scene, item))
 
     def compute(self, samples: Sequence[UniDepthSample]) -> list[Deferred[MetricMap]]:
         maps: list[Deferred[MetricMap] | None] = [None] * len(samples)

@@ -96,8 +96,8 @@ class DepthHead(nn.Module):
         x = self._image(self.to_latents(prompted[0]), grid)
         for add, up, level in zip(self.process_features, self.ups, prompted[1:], strict=True):
             x = up(x + add(self._image(level, grid)))
-        depth = self._enlarged(self.depth_mlp[-1], self.to_depth_lr, self.to_depth_hr, x, size)
-        return depth, self._enlarged(
+        log_radius = self._enlarged(self.depth_mlp[-1], self.to_depth_lr, self.to_depth_hr, x, size)
+        return log_radius, self._enlarged(
             self.confidence_mlp, self.to_confidence_lr, self.to_confidence_hr, x, size
         )
 
