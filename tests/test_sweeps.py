@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import PROVENANCE, SMALL, cli, tree
+from tests.conftest import PROVENANCE, SMALL, cli, fresh_cli, tree
 from tests.processes import Forked
 
 QUICK = [*SMALL, "logger=csv", "logger.report=false", "compare.width=64", "hydra.sweep.dir=sweep"]
@@ -126,7 +126,8 @@ def test_launchers_share_work_too(launcher: str, tmp_path: Path) -> None:
     pytest.importorskip(needs[launcher])
     wrong = launcher == "submitit_local"
     jobs = "alignment.inlier_share=0.1,0.2,-1" if wrong else ALIGNMENTS
-    done = cli(tmp_path, "-m", *SHORT, jobs, f"hydra/launcher={launcher}")
+    # as users start it: launchers end their processes when Python exits
+    done = fresh_cli(tmp_path, "-m", *SHORT, jobs, f"hydra/launcher={launcher}")
     assert done.returncode == wrong, done.stderr[-3000:]
     total = made(tmp_path / "sweep")
     once = {"images": 1, "masks": 4, "metric_depth": 4, "depth": 4, "tracks": 4}

@@ -238,6 +238,9 @@ NOT_FINITE: dict[str, tuple[Write, str]] = {
     "camera_path, turned": (
         path(replace(POSES, rotation=with_nan(POSES.rotation))), "rotations of the camera",
     ),
+    "camera_path, its range": (
+        path(replace(POSES, nearest=float("nan"))), "depth range and noise of the camera's path",
+    ),
     "points": (cloud(positions=with_nan(CLOUD.positions)), "points of the background"),
     "points, seen": (cloud(visibility=with_nan(CLOUD.visibility)), "points of the background"),
     "points, sure": (cloud(confidence=with_nan(CLOUD.confidence)), "points of the background"),
@@ -275,6 +278,7 @@ WRONG: dict[str, tuple[Write, str]] = {
     "camera_estimate": (seen(KNOWN[None]), f"intrinsics of frame {STEM}: its shape"),
     "optical_flow": (flow(FLOW[..., :1]), f"optical flow of frame {STEM}: its shape"),
     "parallax": (parallax(MAPS[:2]), f"parallax of frame {STEM}: its shape"),
+    "parallax of one row": (parallax(MAPS[:, 0]), f"parallax of frame {STEM}: its shape"),
     "camera_path": (path(replace(POSES, translation=KNOWN)), "translations of the camera: its"),
     "camera_path of fewer": (path(replace(POSES, rotation=POSES.rotation[1:])), "rotations of the"),
     "points": (cloud(positions=CLOUD.positions[:, 1:]), "points of the background: its shape"),
