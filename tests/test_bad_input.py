@@ -89,7 +89,7 @@ def test_one_corrupt_picture(run_here: RunHere, tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "scene" / "images", sliding(6, 64, 96))
     victim = folder / "00002.png"
     os.truncate(victim, victim.stat().st_size // 2)
-    with pytest.raises(UserError, match=r"00002\.png: not a whole image"):
+    with pytest.raises(UserError, match=r"00002\.png: not a complete image"):
         run_here(*FRAMES, f"data.path={folder}")
     out = run_here(*FRAMES, f"data.path={folder}", "data.on_error=skip", name="skip")
     assert len(list((out / "dataset" / "scene" / "images").iterdir())) == 5
