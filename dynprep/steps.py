@@ -176,9 +176,8 @@ def report(run: RunState) -> None:
         summary.peak_memory = _peak_memory()
         page = write_report(summary) if options.report else None
         log(summary, options)
-        summary.seconds = (
-            time.time() - run.record.started
-        )  # the page cannot show how long it took itself
+        # once more, since the page cannot show how long it took itself
+        summary.seconds = time.time() - run.record.started
         if summary.failure is None:
             summary.objective = summary.named(run.settings.run.objective)
             run.terminal.close(summary, page)

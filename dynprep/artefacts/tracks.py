@@ -33,13 +33,9 @@ _CERTAIN = 1e-6  # how near to 0 and 1 a probability may be before its logit is 
 _TRACKS_ACROSS = 32  # points drawn over the width
 _LATER = 6  # frames between the query frame and the frame that tracks are drawn to
 _SCORED_QUERIES = 8  # evenly spaced query frames whose tracks are scored against truth
-_CYCLE_QUERIES = (
-    4  # evenly spaced query frames whose cycles are measured: each reads two files a pair
-)
+_CYCLE_QUERIES = 4  # evenly spaced query frames whose cycles are measured: two files a pair
 _NEAR = 4.0  # pixels between tracks of two results that agree
-_AGREEMENT_TARGETS = (
-    8  # evenly spaced frames in which two results' tracks of a query frame are compared
-)
+_AGREEMENT_TARGETS = 8  # evenly spaced frames in which two results' tracks are compared
 
 
 @dataclass(frozen=True)
@@ -150,9 +146,9 @@ def _tap_vid(artefact: type[Artefact], scene: SceneResults, truth: Truth) -> Sco
             known = truth.tracks(*source, points, frames.size)
             if target == query or not len(points) or known is None:
                 continue
-            moved, seen, judged = known
-            ours = tracks.between(query, target)[judged]
-            true = torch.from_numpy(moved[judged]), torch.from_numpy(seen[judged])
+            moved, seen, counted = known
+            ours = tracks.between(query, target)[counted]
+            true = torch.from_numpy(moved[counted]), torch.from_numpy(seen[counted])
             visible = torch.from_numpy(tracks.visible(ours))
             total.update(torch.from_numpy(ours[:, :2]), visible, *true, frames.size)
     scores = values(total)
@@ -190,9 +186,9 @@ def _cycle(tracks: "PairTracks", query: int, target: int) -> tuple[Any, Any, Any
     start = tracks.query_pixels(query)
     out, way_back = tracks.between(query, target), tracks.between(target, query)
     back = _between_grid_points(way_back, out[:, :2], frames, tracks.form.rate)
-    judged = tracks.visible(out) & tracks.visible(back)
-    judged &= inside(out[:, :2], frames.height, frames.width)
-    return torch.from_numpy(start), torch.from_numpy(back[:, :2]), torch.from_numpy(judged)
+    counted = tracks.visible(out) & tracks.visible(back)
+    counted &= inside(out[:, :2], frames.height, frames.width)
+    return torch.from_numpy(start), torch.from_numpy(back[:, :2]), torch.from_numpy(counted)
 
 
 def _between_grid_points(
@@ -223,9 +219,9 @@ def _share_within_reach(a: SceneResults, b: SceneResults, stem: str) -> float:
         one, other = x.between(query, target), y.between(query, target)
         if target == query or one.shape != other.shape:
             continue
-        judged = x.visible(one) & y.visible(other)
-        near += int((np.linalg.norm(one[:, :2] - other[:, :2], axis=1)[judged] <= _NEAR).sum())
-        seen += int(judged.sum())
+        both = x.visible(one) & y.visible(other)
+        near += int((np.linalg.norm(one[:, :2] - other[:, :2], axis=1)[both] <= _NEAR).sum())
+        seen += int(both.sum())
     return near / seen if seen else float("nan")
 
 

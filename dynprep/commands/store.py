@@ -10,9 +10,8 @@ from dynprep.files import human_bytes
 from dynprep.store.store import Store
 from dynprep.store.tools import StoredResult, contents, export, remove, unused, verify
 
-_DEFAULT = (
-    "outputs/store"  # where runs from this folder keep results, unless store_dir says otherwise
-)
+# where runs from this folder keep results, unless store_dir says otherwise
+_DEFAULT = "outputs/store"
 _SHOWN = 12  # of a key's digits
 
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from dynprep.arrays import BoolArray, Float32Array, check_shapes
 
-_TOLERANCE = (
-    0.008  # of the image's diagonal: how far a boundary may be off, as DAVIS's tools have it
-)
+# of the image's diagonal: how far a boundary may be off, as DAVIS's tools have it
+_TOLERANCE = 0.008
 
 
 def jaccard(predicted: BoolArray, true: BoolArray) -> float:

@@ -137,10 +137,8 @@ def first_path(
     keys = key_frames(links, count, survival)
     rays = np.concatenate([points, np.ones((len(points), 1))], 1)
     rotations, translations = [np.eye(3)], [np.zeros(3)]
-    speed: tuple[AnyArray, AnyArray] = (
-        np.zeros(3),
-        np.zeros(3),
-    )  # rotation vector and translation a frame
+    # rotation vector and translation a frame
+    speed: tuple[AnyArray, AnyArray] = np.zeros(3), np.zeros(3)
     last: AnyArray | None = None  # inverse depth of the points of keys[k], nan where unknown
     for a, b in zip(keys, keys[1:], strict=False):
         view = two_view(points, links[a, b], threshold, seed)

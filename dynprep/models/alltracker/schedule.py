@@ -37,9 +37,8 @@ def windows(length: int) -> list[Window]:
     for number in range(1 + max(0, math.ceil((length - SLOTS) / STEP))):
         start = number * STEP
         frames = tuple(min(start + slot, length - 1) for slot in range(SLOTS))
-        first = (
-            0 if number == 0 else SLOTS - STEP
-        )  # the earlier half is the last window's later one
+        # the earlier half is the last window's later one
+        first = 0 if number == 0 else SLOTS - STEP
         results = tuple((s, start + s) for s in range(first, SLOTS) if start + s < length)
         schedule.append(Window(frames, results, number == 0))
     return schedule
