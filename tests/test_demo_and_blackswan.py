@@ -97,7 +97,7 @@ def test_blackswan_video_with_motion_masks(run_cli: Cli, shared: Path, tmp_path:
     frames = [np.asarray(Image.open(p).convert("RGB")) for p in sorted((swan / "images").iterdir())]
     video = write_video(tmp_path / "blackswan.mp4", frames)
     done = run_cli(
-        "data=video", f"data.path={video}", "flow.rate=8", "dataset_dir=OUT", "store_dir=store",
+        "data=video", f"data.path={video}", "flow.rate=16", "dataset_dir=OUT", "store_dir=store",
         f"data.truth={swan}", "logger=none", "logger.report=false", "data.max_frames=30",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

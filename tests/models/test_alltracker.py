@@ -248,7 +248,7 @@ def test_the_engine_skips_nothing_that_matters(upstream: Upstream) -> None:
     rate=st.integers(1, 9),
     data=st.data(),
 )
-@settings(max_examples=8)
+@settings(max_examples=5)
 def test_the_engine_gives_what_track_gives(
     upstream: Upstream, frames: int, size: tuple[int, int], rate: int, data: st.DataObject
 ) -> None:
