@@ -40,14 +40,14 @@ def run(overrides: Sequence[str]) -> "Summary":
     from dynprep.app import run as run_app
     from dynprep.record import Job
 
-    given = dict(o.split("=", 1) for o in overrides if "=" in o)
+    overridden = dict(o.split("=", 1) for o in overrides if "=" in o)
     now = datetime.now()
     usual = Path(_RUNS, f"{now:%Y-%m-%d}", f"{now:%H-%M-%S-%f}")
-    folder = Path(given.get("hydra.run.dir", usual)).absolute()
+    folder = Path(overridden.get("hydra.run.dir", usual)).absolute()
     folder.mkdir(parents=True, exist_ok=True)
     own = [o for o in overrides if not o.startswith("hydra.run.dir=")]
     usual_places = {"dataset_dir": folder / "dataset", "store_dir": Path(_STORE).absolute()}
-    places = [f"{name}={path}" for name, path in usual_places.items() if name not in given]
+    places = [f"{name}={path}" for name, path in usual_places.items() if name not in overridden]
     config, choices = compose_config([*own, *places])
     return run_app(config, choices, folder, Job(tuple(own)))
 

@@ -34,8 +34,8 @@ def resolve(run: RunState) -> None:
     if run.job.in_parallel and chosen.trainer.one_gpu_a_job:
         claim_gpu(chosen.trainer.devices, run.job.number or 0)
     chosen.trainer.check()
-    given = [override.partition("=")[0].lstrip("+~") for override in run.job.overrides]
-    for line in (*_licences(chosen), *chosen.ignored_options(given)):
+    overridden = [override.partition("=")[0].lstrip("+~") for override in run.job.overrides]
+    for line in (*_licences(chosen), *chosen.ignored_options(overridden)):
         run.terminal.warn(line)
     if chosen.logger.group is None:
         chosen.logger.group = run.job.group
@@ -83,26 +83,26 @@ def _make_plan(run: RunState) -> Plan:
     for name, stage in chosen.stages.items():
         for source, _ in scenes if name in checked else ():
             stage.check(source)
-    made = make_plan(chosen.stages, chosen.wanted, scenes, run.store, chosen.store.verify)
-    for scene in made.scenes:
-        if made.is_complete(Images.name, scene):
+    run_plan = make_plan(chosen.stages, chosen.wanted, scenes, run.store, chosen.store.verify)
+    for scene in run_plan.scenes:
+        if run_plan.is_complete(Images.name, scene):
             load_frame_table(scene)
-    check_dataset_dir(chosen.dataset_dir, made, chosen.layout, run.origin())
-    for name, stage in made.stages.items():
-        if any(not made.is_complete(name, scene) for scene in made.scenes):
+    check_dataset_dir(chosen.dataset_dir, run_plan, chosen.layout, run.origin())
+    for name, stage in run_plan.stages.items():
+        if any(not run_plan.is_complete(name, scene) for scene in run_plan.scenes):
             stage.inspect()
-    return made
+    return run_plan
 
 
 def execute(run: RunState) -> None:
     """Compute what the store lacks, stage by stage over all scenes."""
-    chosen, made = run.settings, run.plan
+    chosen, run_plan = run.settings, run.plan
     with plain_errors("dataset_dir", chosen.dataset_dir):
-        need = check_disk(made, chosen.dataset_dir)
-        run.terminal.plan(made, chosen.choices, need)
-        for name in made.stages:
+        need = check_disk(run_plan, chosen.dataset_dir)
+        run.terminal.plan(run_plan, chosen.choices, need)
+        for name in run_plan.stages:
             done = run_stage(
-                made,
+                run_plan,
                 name,
                 chosen.trainer,
                 chosen.run.batch_size,
@@ -112,7 +112,7 @@ def execute(run: RunState) -> None:
             run.outcome.runs.append(done)
             run.terminal.done(done)
             if name == Images.name:
-                for scene in made.scenes:
+                for scene in run_plan.scenes:
                     load_frame_table(scene)
 
 
@@ -130,16 +130,16 @@ def evaluate(run: RunState) -> None:
     """Gather what stages had to say, and score what is complete; after a failure nothing is scored."""
     from dynprep.scores import consistency, score
 
-    summary, made = run.outcome, run.plan
-    for scene in made.scenes:
-        complete = made.complete_stages(scene)
+    summary, run_plan = run.outcome, run.plan
+    for scene in run_plan.scenes:
+        complete = run_plan.complete_stages(scene)
         if Images.name not in complete:
             continue
         load_frame_table(scene)
         frames = scene.frames
         summary.scenes[scene.name] = f"{len(frames)} frames of {frames.width}x{frames.height}"
         for note in _notes(scene, complete):
-            line = f"{scene.name}: {note}" if len(made.scenes) > 1 else note
+            line = f"{scene.name}: {note}" if len(run_plan.scenes) > 1 else note
             if line not in summary.notes:
                 summary.notes.append(line)
         if AlignmentFits.name in complete:

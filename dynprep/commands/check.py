@@ -25,13 +25,13 @@ def main(arguments: Sequence[str]) -> int:
         raise UserError(
             "check: give overrides alone, such as dynprep check data=video data.path=dog.mp4"
         )
-    given = [argument.partition("=")[0] for argument in arguments]
-    usual = [f"{k}={Path(v).absolute()}" for k, v in _USUAL.items() if k not in given]
+    overridden = [argument.partition("=")[0] for argument in arguments]
+    usual = [f"{k}={Path(v).absolute()}" for k, v in _USUAL.items() if k not in overridden]
     config, choices = compose_config([*arguments, *usual])
     chosen = settings(config, choices)
     check_logger(chosen.logger)
     chosen.trainer.check()
-    for line in chosen.ignored_options(given):
+    for line in chosen.ignored_options(overridden):
         print(line)
     status = 0
     sources = chosen.data.sources(Store(Path(chosen.run.store_dir).expanduser(), False))

@@ -47,12 +47,12 @@ def differing(entries: Sequence[Entry]) -> list[Column]:
         if column is not None:
             columns.append(column)
     split = {c.name for c in columns}
-    given = {o.split("=")[0].lstrip("+~") for e in entries for o in e.record["overrides"]}
+    overridden = {o.split("=")[0].lstrip("+~") for e in entries for o in e.record["overrides"]}
     for name in sorted({n for o in options for n in o}):
         group = name.split(".")[0]
         if group in _ASIDE or name.endswith("_target_") or name in split:
             continue
-        if group in split and name not in given:
+        if group in split and name not in overridden:
             continue  # comes with the choice
         column = _column(name, [o.get(name) for o in options])
         if column is not None:

@@ -19,11 +19,11 @@ def compare_sweep(folder: Path, jobs: Sequence[str]) -> None:
     entries, undone = find_entries([folder / job for job in jobs])
     if entries:
         config = entries[0].record["config"]
-        made = compare(entries, undone, folder, compare_options(config["compare"]))
+        page = compare(entries, undone, folder, compare_options(config["compare"]))
         if config["logger"]["kind"] == "wandb" and config["logger"]["mode"] != "disabled":
             from dynprep.compare.wandb_table import log
 
-            log(config["logger"], folder, entries, _columns(entries), made)
+            log(config["logger"], folder, entries, _columns(entries), page)
 
 
 def compare(
