@@ -2,64 +2,22 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 
 from dynprep.errors import UserError
 from dynprep.version import __version__
 
 Command = Callable[[Sequence[str]], int]
 
-
-def _compare(arguments: Sequence[str]) -> int:
-    from dynprep.commands.compare import main
-
-    return main(arguments)
-
-
-def _store(arguments: Sequence[str]) -> int:
-    from dynprep.commands.store import main
-
-    return main(arguments)
-
-
-def _reproduce(arguments: Sequence[str]) -> int:
-    from dynprep.commands.reproduce import main
-
-    return main(arguments)
-
-
-def _backends(arguments: Sequence[str]) -> int:
-    from dynprep.commands.backends import main
-
-    return main(arguments)
-
-
-def _validate(arguments: Sequence[str]) -> int:
-    from dynprep.commands.validate import main
-
-    return main(arguments)
-
-
-def _check(arguments: Sequence[str]) -> int:
-    from dynprep.commands.check import main
-
-    return main(arguments)
-
-
-def _run(arguments: Sequence[str]) -> int:
-    from dynprep.commands.job import main
-
-    return main(arguments)
-
-
-# imported when they are used, so that each answers at once
-COMMANDS: dict[str, Command] = {
-    "run": _run,
-    "compare": _compare,
-    "store": _store,
-    "reproduce": _reproduce,
-    "backends": _backends,
-    "validate": _validate,
-    "check": _check,
+# the module of ``dynprep.commands`` that answers; imported when it is used, so that each answers at once
+COMMANDS = {
+    "run": "job",
+    "compare": "compare",
+    "store": "store",
+    "reproduce": "reproduce",
+    "backends": "backends",
+    "validate": "validate",
+    "check": "check",
 }
 
 
@@ -69,10 +27,11 @@ def main() -> int:
     if arguments[:1] == ["--version"]:
         print(f"dynprep {__version__}")
         return 0
-    command: Command = _run
+    name = "run"
     if arguments and arguments[0] in COMMANDS:
-        command, arguments = COMMANDS[arguments[0]], arguments[1:]
+        name, arguments = arguments[0], arguments[1:]
     try:
+        command: Command = import_module(f"dynprep.commands.{COMMANDS[name]}").main
         return command(arguments)
     except BrokenPipeError:  # whoever reads has seen enough
         sys.stderr.close()
