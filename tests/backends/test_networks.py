@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmarks import random_weights
+from dynprep.backends.hugging_face import HuggingFaceNetwork
 from dynprep.errors import UserError
 from tests.conftest import SMALL, RunHere, tree
 
@@ -106,7 +107,7 @@ def test_published_sizes(size: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", ["small", "base", "large"])
+@pytest.mark.parametrize("size", ["small", "base"])  # large differs in its widths alone
 def test_published_sizes_run_as_the_librarys_pipeline(
     size: str, run_here: RunHere, tmp_path: Path
 ) -> None:
@@ -365,7 +366,7 @@ def test_two_processes_and_resuming(
     tmp_path: Path,
 ) -> None:
     options = [
-        *SMALL, "data.count=6", "masks=none", "logger=none", "prior=none", "dataset_dir=OUT", "flow.rate=32",
+        *SMALL, "data.count=6", "stages=[depth]", "logger=none", "dataset_dir=OUT",
         "depth=depth_anything_v2_small", f"depth.checkpoint={made('depth_anything')}",
         "depth.parameters=null", "trainer=ddp_cpu",
     ]  # fmt: skip
@@ -636,17 +637,28 @@ def test_values_that_are_not_finite_are_an_error(
 
 @pytest.mark.slow
 def test_compiled_is_the_same_network(
-    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    made: Callable[[str], Path],
+    run_here: RunHere,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if shutil.which("g++") is None:
         pytest.skip("compiling needs a C++ compiler")
     options = [
-        *SMALL, "data.count=2", "stages=[depth]", "depth=dpt_large", f"depth.checkpoint={made('dpt')}",
-        "depth.parameters=null",
+        *SMALL, "data.count=2", "stages=[depth]", "depth=depth_anything_v2_small",
+        f"depth.checkpoint={made('depth_anything')}", "depth.parameters=null",
     ]  # fmt: skip
     run_here(*options, name="plain")
     plain = np.load(stored(tmp_path, "depth") / "00001.npy")
+    compiled: list[object] = []
+
+    def one_module(backend: HuggingFaceNetwork) -> list[object]:  # all of it takes a minute here
+        compiled.append(backend.network.backbone.encoder.layer[0].mlp)
+        return compiled[-1:]
+
+    monkeypatch.setattr(HuggingFaceNetwork, "modules_to_compile", one_module)
     run_here(*options, "trainer.compile=true", f"store_dir={tmp_path / 'fast'}", name="fast")
+    assert compiled[0]._compiled_call_impl is not None  # type: ignore[attr-defined]
     assert np.allclose(
         np.load(only(tmp_path / "fast" / "depth") / "00001.npy"), plain, rtol=1e-3, atol=1e-3
     )

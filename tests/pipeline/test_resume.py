@@ -200,7 +200,7 @@ def test_jobs_of_a_sweep_do_not_overwrite_each_other(run_cli: Cli, tmp_path: Pat
 def test_ctrl_c_says_so_and_the_rerun_goes_on(tmp_path: Path) -> None:
     # a stage of some seconds, so that the interrupt meets work and not the end of it
     options = [
-        "data.count=40",
+        "data.count=28",
         "data.height=240",
         "data.width=320",
         "flow.rate=16",

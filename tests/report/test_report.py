@@ -114,8 +114,8 @@ def test_csv_logger(run_here: RunHere) -> None:
     assert "time/tracks," in text and "tracks/delta_avg," in text
 
 
-def test_terminal_is_readable_at_80_columns(run_fresh_cli: Cli, run_main: Cli) -> None:
-    done = run_fresh_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
+def test_terminal_is_readable_at_80_columns(run_cli: Cli, run_main: Cli) -> None:
+    done = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert done.returncode == 0, done.stderr
     rows = ("stage ", "images ", "metric_depth ", "tracks ", "points ")
     tables = [line for line in done.stderr.splitlines() if line.startswith(rows)]
