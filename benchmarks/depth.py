@@ -95,7 +95,7 @@ def _plan(
         pictures, "clip", Selection(0, None, 1, None, None), "fail", "black", 24.0
     )
     scenes = [(source, expected_frames(source.probe(), resolution))]
-    return make_plan(stages, [stage.name], scenes, store, False)
+    return make_plan(stages, [stage.name], scenes, store)
 
 
 @contextmanager

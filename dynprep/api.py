@@ -97,7 +97,7 @@ class Backend:
         ValueError for other shapes, UserError for what cannot work.
         """
         from dynprep.pipeline.execute import load_frame_table, run_stage
-        from dynprep.pipeline.plan import make_plan
+        from dynprep.pipeline.plan import choose_stages, make_plan
         from dynprep.pipeline.trainer import one_thread_an_image
         from dynprep.report.terminal import no_progress
 
@@ -107,9 +107,8 @@ class Backend:
         with tempfile.TemporaryDirectory(prefix="dynprep-") as folder:
             expected = expected_frames(source.probe(), self.settings.resolution)
             stages = self.settings.stages
-            plan = make_plan(
-                stages, self._wanted(), [(source, expected)], Store(Path(folder)), False
-            )
+            plan = make_plan(stages, self._wanted(), [(source, expected)], Store(Path(folder)))
+            choose_stages(plan)
             for name in plan.stages:
                 plan.stages[name].inspect()
                 trainer = self.settings.trainer

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from PIL import Image
 
 from dynprep.arrays import AnyArray, BoolArray, Float32Array, Float64Array, UInt8Array
 from dynprep.artefacts import Artefact
@@ -27,6 +26,7 @@ from dynprep.artefacts.tracks import PairTracks
 from dynprep.errors import UserError
 from dynprep.files import read_array, read_arrays
 from dynprep.scene.frames import Frame, Frames
+from dynprep.scene.image_files import opened
 from dynprep.scene.pictures import listing
 from dynprep.store.references import PROVENANCE
 
@@ -48,13 +48,21 @@ class DatasetFiles:
         """The array in the .npy file ``name``."""
         return read_array(self.file(name))
 
+    def mapped(self, name: str) -> AnyArray:
+        """The array in the .npy file ``name``, read from the disk when it is used."""
+        return read_array(self.file(name), mapped=True)
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a file ``name``."""
+        return self.file(name).is_file()
+
     def arrays(self, name: str) -> dict[str, AnyArray]:
         """The arrays in the .npz file ``name``."""
         return read_arrays(self.file(name))
 
     def image(self, name: str) -> AnyArray:
         """The pixels of the image file ``name``."""
-        with Image.open(self.file(name)) as image:
+        with opened(self.file(name)) as image:
             return np.asarray(image)
 
     def json(self, name: str) -> Any:
@@ -191,7 +199,7 @@ class DatasetScene:
         files = listing(folder) if folder.is_dir() else []
         if not files:
             raise UserError(f"{self.folder}: no scene of a dataset: {folder} holds no frames")
-        with Image.open(files[0]) as image:
+        with opened(files[0]) as image:
             width, height = image.size
         table = tuple(Frame(path.stem, k, float("nan"), path.stem) for k, path in enumerate(files))
         return Frames(table, files[0].suffix, height, width, height, width)

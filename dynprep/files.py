@@ -1,6 +1,7 @@
-"""Files that are written completely or not at all, hashed, linked."""
+"""Files that are written completely or not at all, and hashed."""
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -8,13 +9,16 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from dynprep.durable import sync_path
+
 TEMPORARY = ".tmp-"  # how names of unfinished files begin
 _BLOCK = 1 << 20
+_MOST_HEADER = 1 << 16  # bytes of a .npy header, at most
 
 
 @contextmanager
@@ -35,9 +39,18 @@ def write_bytes(path: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON a person can read; NaN is refused."""
-    write_bytes(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+def write_json(path: Path, value: Any, durable: bool = False) -> None:
+    """Write ``value`` as JSON a person can read; NaN is refused.
+
+    durable: return when it is on the disk and outlives a power cut.
+    """
+    content = (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(content)
+        if durable:
+            sync_path(temporary)
+    if durable:
+        sync_path(path.parent)
 
 
 def sha256(path: Path) -> str:
@@ -60,17 +73,6 @@ def sweep_temporary(folder: Path) -> None:
         path.unlink(missing_ok=True)
 
 
-def link(source: Path, target: Path) -> None:
-    """Make ``target`` a hard link to ``source``, or a copy where links cannot be; an old ``target`` is replaced."""
-    with atomic_path(target) as temporary:
-        temporary.unlink(missing_ok=True)
-        try:
-            # the file itself: a link to a symlink would hang in the air
-            os.link(os.path.realpath(source), temporary)
-        except OSError:  # another file system, or one without hard links
-            shutil.copyfile(source, temporary)
-
-
 # Python 3.11 counts the depth of syntax trees for all threads together, and NumPy reads a file's
 # header as one: two threads at once may fail
 _HEADER = threading.Lock()
@@ -83,9 +85,22 @@ def read_array(path: Path, mapped: bool = False) -> NDArray[Any]:
     return values
 
 
-def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def array_of(content: bytearray) -> NDArray[Any]:
+    """The array in the content of a .npy file, which it shares its memory with. Raises ValueError for another file."""
+    file = io.BytesIO(content[:_MOST_HEADER])
+    with _HEADER:
+        version = np.lib.format.read_magic(file)
+        read_header = getattr(np.lib.format, f"read_array_header_{version[0]}_0")
+        shape, is_fortran, dtype = read_header(file)
+    if dtype.hasobject:
+        raise ValueError("holds Python objects, which are not read")
+    order: Literal["F", "C"] = "F" if is_fortran else "C"
+    return np.ndarray(shape, dtype, content, file.tell(), order=order)
+
+
+def read_arrays(file: Path | io.BytesIO) -> dict[str, NDArray[Any]]:
     """The arrays in a .npz file, by name."""
-    with _HEADER, np.load(path, allow_pickle=False) as bundle:
+    with _HEADER, np.load(file, allow_pickle=False) as bundle:
         return {key: bundle[key] for key in bundle.files}
 
 

@@ -198,7 +198,8 @@ def describe_scenes(
 
 
 def _describe_result(result: Result) -> dict[str, Any]:
-    seal = result.seal() or {}
+    seal = result.seal()
+    facts = seal.facts if seal is not None else {}
     files = sorted(f for item in result.items().values() for f in item.files.items())
     lines = "".join(f"{name} {digest}\n" for name, (_, digest) in files)
     return {
@@ -206,10 +207,10 @@ def _describe_result(result: Result) -> dict[str, Any]:
         "backend": result.recipe.backend,
         "weights": result.recipe.weights,
         "inputs": result.recipe.inputs,
-        "seconds": seal.get("seconds"),
-        "memory": seal.get("memory"),
-        "device_memory": seal.get("device_memory"),
-        "device": seal.get("device"),
+        "seconds": facts.get("seconds"),
+        "memory": facts.get("memory"),
+        "device_memory": facts.get("device_memory"),
+        "device": facts.get("device"),
         "files": len(files),
         "bytes": sum(size for _, (size, _) in files),
         "sha256": hashlib.sha256(lines.encode()).hexdigest(),

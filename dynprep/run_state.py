@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dynprep.config.build import Settings
+from dynprep.export.dataset import DatasetWriter
 from dynprep.pipeline.execute import versions
 from dynprep.pipeline.plan import Plan
 from dynprep.record import Job, Record
@@ -19,7 +20,7 @@ class RunState:
     """What the steps of a run share; each fills what it is named for.
 
     config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
-    record, the page and the media; settings: by ``resolve``; store, plan, summary: by ``plan``.
+    record, the page and the media; settings: by ``resolve``; store, writer, plan, summary: by ``plan``.
     """
 
     config: Mapping[str, Any]
@@ -30,6 +31,7 @@ class RunState:
     terminal: Terminal = field(default_factory=Terminal)
     settings: Settings = field(init=False)
     store: Store = field(init=False)
+    writer: DatasetWriter = field(init=False)
     plan: Plan = field(init=False)
     summary: Summary | None = None
 

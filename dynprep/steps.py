@@ -9,18 +9,21 @@ from dynprep.artefacts.alignment import AlignmentFits
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.config.build import Settings, settings
-from dynprep.export.dataset import check_dataset_dir, write_dataset
+from dynprep.export.dataset import DatasetWriter
 from dynprep.files import write_json
+from dynprep.links import resolve_link
 from dynprep.pipeline.devices import claim_gpu
 from dynprep.pipeline.execute import check_disk, load_frame_table, run_stage, versions
 from dynprep.pipeline.faults import plain_errors
-from dynprep.pipeline.plan import Plan, ScenePlan, make_plan
+from dynprep.pipeline.plan import ScenePlan, choose_stages, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
 from dynprep.record import describe_scenes
 from dynprep.report.options import check_logger
 from dynprep.report.summary import Summary
 from dynprep.run_state import RunState
+from dynprep.scene.frames import Frames
 from dynprep.scene.resolution import expected_frames
+from dynprep.scene.source import Source
 from dynprep.scene.truth import Truth
 from dynprep.store import Store
 from dynprep.store.references import made_in, remember
@@ -54,10 +57,14 @@ def _licences(chosen: Settings) -> list[str]:
 def plan(run: RunState) -> None:
     """Look at the sources and the store, and decide what is computed; note in the store what the run uses."""
     chosen = run.settings
+    link = resolve_link(chosen.dataset.link)
+    run.writer = DatasetWriter(chosen.dataset_dir, chosen.layout, link, run.origin())
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
-        run.store = Store(Path(chosen.run.store_dir).expanduser(), chosen.store.verify)
+        store_dir = Path(chosen.run.store_dir).expanduser()
+        run.store = Store(store_dir, chosen.store.verify, say=run.terminal.say)
+        scenes = _look_at_scenes(run)
         with run.store.gate():  # whoever cleans the store waits, and then knows what this run uses
-            run.plan = _make_plan(run)
+            run.plan = make_plan(chosen.stages, chosen.wanted, scenes, run.store)
             used = {
                 scene.name: {
                     **{stage: result.key for stage, result in scene.results.items()},
@@ -66,39 +73,45 @@ def plan(run: RunState) -> None:
                 for scene in run.plan.scenes
             }
             remember(run.store, run.folder, run.record.started, chosen.dataset_dir, used)
+        choose_stages(run.plan)
+        _check_plan(run)
     name = "+".join(scene.name for scene in run.plan.scenes)
     name = name if run.job.number is None else f"{name}/{run.job.number}"
     run.summary = Summary(name, run.folder, dict(run.config), chosen.choices, versions())
 
 
-def _make_plan(run: RunState) -> Plan:
-    """The plan, checked as far as that can be done without computing. Raises UserError for what cannot work."""
+def _look_at_scenes(run: RunState) -> list[tuple[Source, Frames]]:
+    """The sources, probed and hashed, with the frames that their headers promise.
+
+    Raises UserError for what cannot work. It may take long, so nothing of the store is locked meanwhile.
+    """
     chosen = run.settings
     scenes = []
     for source in chosen.data.sources(run.store):
         scenes.append((source, expected_frames(source.probe(), chosen.resolution)))
+        source.identity()
         if source.truth is not None:
             Truth(source.truth).check()
     checked = [*chosen.wanted, Intrinsics.name]
     for name, stage in chosen.stages.items():
         for source, _ in scenes if name in checked else ():
             stage.check(source)
-    run_plan = make_plan(chosen.stages, chosen.wanted, scenes, run.store, chosen.store.verify)
-    for scene in run_plan.scenes:
-        if run_plan.is_complete(Images.name, scene):
-            load_frame_table(scene)
-    check_dataset_dir(chosen.dataset_dir, run_plan, chosen.layout, run.origin())
-    for name, stage in run_plan.stages.items():
-        if any(not run_plan.is_complete(name, scene) for scene in run_plan.scenes):
+    return scenes
+
+
+def _check_plan(run: RunState) -> None:
+    """Raise UserError for a dataset that cannot be written, and for weights that do not fit."""
+    run.writer.check(run.plan)
+    for name, stage in run.plan.stages.items():
+        if any(not run.plan.is_complete(name, scene) for scene in run.plan.scenes):
             stage.inspect()
-    return run_plan
 
 
 def execute(run: RunState) -> None:
     """Compute what the store lacks, stage by stage over all scenes."""
     chosen, run_plan = run.settings, run.plan
     with plain_errors("dataset_dir", chosen.dataset_dir):
-        need = check_disk(run_plan, chosen.dataset_dir)
+        need = check_disk(run_plan, chosen.dataset_dir, run.writer.link)
         run.terminal.plan(run_plan, chosen.choices, need)
         for name in run_plan.stages:
             done = run_stage(
@@ -121,9 +134,9 @@ def export(run: RunState) -> None:
     root = run.settings.dataset_dir
     with plain_errors("dataset_dir", root):
         for scene in run.plan.scenes:
-            with run.store.folder_lock(root / scene.name):
-                folder = write_dataset(root, run.plan, scene, run.settings.layout, run.origin())
-            run.outcome.datasets.append(folder)
+            with run.store.folder_lock(run.writer.folder(scene)).hold():
+                run.writer.write(run.plan, scene)
+            run.outcome.datasets.append(root / scene.name)
 
 
 def evaluate(run: RunState) -> None:

@@ -89,7 +89,7 @@ def test_one_corrupt_picture(run_here: RunHere, tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "scene" / "images", sliding(6, 64, 96))
     victim = folder / "00002.png"
     os.truncate(victim, victim.stat().st_size // 2)
-    with pytest.raises(UserError, match=r"00002\.png: not a complete image"):
+    with pytest.raises(UserError, match=r"00002\.png: not a complete PNG"):
         run_here(*FRAMES, f"data.path={folder}")
     out = run_here(*FRAMES, f"data.path={folder}", "data.on_error=skip", name="skip")
     assert len(list((out / "dataset" / "scene" / "images").iterdir())) == 5
@@ -186,7 +186,7 @@ def test_foreign_files_are_never_deleted(run_here: RunHere, tmp_path: Path) -> N
     (foreign / "mine.png").write_bytes(b"mine")
     (foreign.parent / "notes.txt").write_text("mine too")
     with pytest.raises(
-        UserError, match=r"masks: holds 1 files that dynprep did not write, e\.g\. mine\.png"
+        UserError, match=r"demo: holds 1 files that dynprep did not write, e\.g\. masks/mine\.png"
     ):
         run_here(*SMALL)
     assert (foreign / "mine.png").read_bytes() == b"mine"
@@ -197,7 +197,9 @@ def test_foreign_files_are_never_deleted(run_here: RunHere, tmp_path: Path) -> N
     target = out / "dataset" / "demo" / "masks" / "00000.png"
     target.unlink()
     target.write_bytes(b"edited by hand")
-    with pytest.raises(UserError, match="did not write"):
+    with pytest.raises(
+        UserError, match=r"were changed since dynprep wrote them, e\.g\. masks/00000"
+    ):
         run_here(*SMALL)
     assert target.read_bytes() == b"edited by hand"
 
@@ -265,7 +267,7 @@ def test_disk_that_fills_up_keeps_what_is_whole(
     finished = {p: p.stat().st_mtime_ns for p in store.rglob("masks/*/*.png")}
     out = run_here(*options, f"store_dir={store}", name="again")
     assert {p: p.stat().st_mtime_ns for p in finished} == finished and finished
-    calm = run_here(*options, f"store_dir={tmp_path / 'calm'}", name="calm")
+    calm = run_here(*options, f"store_dir={tmp_path / 'calm_store'}", name="calm")
     assert tree(out / "dataset", PROVENANCE) == tree(calm / "dataset", PROVENANCE)
 
 

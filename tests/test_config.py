@@ -12,7 +12,7 @@ from dynprep.artefacts.intrinsics import SeenIntrinsics
 from dynprep.artefacts.relative_disparity import RelativeDisparity
 from dynprep.conf_folder import choices_of, read_choice, shared_parts
 from dynprep.config.build import settings
-from dynprep.config.typed import matches_type
+from dynprep.foreign import matches_type
 from tests.conftest import ROOT, composed
 
 CONF = ROOT / "conf"

@@ -42,7 +42,12 @@ def stamps(store: Path) -> dict[str, int]:
 def swept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess]:
     """A sweep of four jobs, of which two cannot work."""
     folder = tmp_path_factory.mktemp("swept")
-    wrong = ["alignment.inlier_share=0.1,-1", "logger=wandb", "logger.samples=1"]
+    wrong = [
+        "alignment.inlier_share=0.1,-1",
+        "logger=wandb",
+        "logger.samples=1",
+        "dataset.link=hard",
+    ]
     done = cli(folder, "-m", *QUICK, ALIGNMENTS, *wrong)
     return folder, done
 

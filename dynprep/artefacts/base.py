@@ -8,10 +8,9 @@ import numpy as np
 
 from dynprep.arrays import AnyArray, UInt8Array
 from dynprep.artefacts.files import Files, Place
-from dynprep.errors import UserError
 from dynprep.scene.frames import Frames
 from dynprep.scene.source import Source
-from dynprep.store import Result
+from dynprep.store import NotFinite, Result
 
 Scores = dict[str, float]
 Picture = Callable[[Any, "SceneResults", str], UInt8Array]
@@ -163,7 +162,7 @@ def check_values(
 ) -> None:
     """Hold what is about to be written against what its artefact promises.
 
-    what: for messages, such as ``depth of frame 00003``. Raises UserError for NaN and infinity, ValueError
+    what: for messages, such as ``depth of frame 00003``. Raises NotFinite for NaN and infinity, ValueError
     for another shape or dtype, which are a backend's fault.
     """
     if values.shape != shape:
@@ -173,7 +172,7 @@ def check_values(
     if values.dtype.kind == "f":
         bad = int((~np.isfinite(values)).sum())
         if bad:
-            raise UserError(
+            raise NotFinite(
                 f"{what}: {bad} of {values.size} values are not finite; of a network's output, use "
                 "trainer.precision=bf16-true or 32-true and check its weights; else check the input"
             )

@@ -24,6 +24,14 @@ class Files(Protocol):
         """The array in the .npy file ``name``."""
         ...
 
+    def mapped(self, name: str) -> AnyArray:
+        """The array in the .npy file ``name``, read from the disk when it is used."""
+        ...
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a file ``name``."""
+        ...
+
     def arrays(self, name: str) -> dict[str, AnyArray]:
         """The arrays in the .npz file ``name``."""
         ...

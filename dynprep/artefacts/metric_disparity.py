@@ -53,7 +53,7 @@ class MetricDisparity(DepthMap):
     def measured(self, stem: str) -> BoolArray | None:
         """Where depth was measured (H, W); None where it is known everywhere."""
         name = _measured_file(stem)
-        return self.files.image(name) > 0 if self.files.file(name).is_file() else None
+        return self.files.image(name) > 0 if self.files.holds(name) else None
 
     @classmethod
     def write(cls, writer: ItemWriter, frames: Frames, stem: str, output: MetricMap) -> None:

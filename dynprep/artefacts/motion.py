@@ -15,7 +15,6 @@ import numpy as np
 from dynprep.arrays import AnyArray, BoolArray, Float32Array, Float64Array, UInt8Array
 from dynprep.artefacts.base import Artefact, SceneResults, check_values
 from dynprep.artefacts.drawing import coloured
-from dynprep.files import read_array
 from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
 from dynprep.vision.sampling import inside, sample
@@ -58,8 +57,7 @@ class OpticalFlow(Artefact):
 
     def _file(self, number: int) -> AnyArray:
         if number not in self._open:
-            path = self.files.file(f"{self.frames.stems[number]}.npy")
-            self._open[number] = read_array(path, mapped=True)
+            self._open[number] = self.files.mapped(f"{self.frames.stems[number]}.npy")
             if len(self._open) > _OPEN_FILES:
                 self._open.popitem(last=False)
         self._open.move_to_end(number)

@@ -49,7 +49,7 @@ def _verify(store: Store, arguments: argparse.Namespace) -> int:
     damaged = verify(store, print)
     print(f"{damaged} damaged items" if damaged else "every file is as it was written")
     if damaged:
-        print("the next run that needs them makes them again with store.verify=true")
+        print("the next run that needs them makes them again")
     return 1 if damaged else 0
 
 
@@ -114,5 +114,5 @@ def main(arguments: Sequence[str]) -> int:
     named = parser.parse_args(list(arguments))
     if not named.store.is_dir():
         raise UserError(f"{named.store}: no such store; name it with --store FOLDER")
-    status: int = named.run_command(Store(named.store), named)
+    status: int = named.run_command(Store(named.store, may_make=False), named)
     return status

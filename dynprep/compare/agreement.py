@@ -140,4 +140,4 @@ def common_stems(scenes: Mapping[str, SceneResults], most: int) -> list[str]:
 def store_of(entries: Sequence[Entry]) -> Store:
     """Where numbers and pictures of a comparison are stored: the first entry's store."""
     config = entries[0].record["config"]
-    return Store(Path(entries[0].record["store"]), bool(config["store"]["verify"]))
+    return Store(Path(entries[0].record["store"]), bool(config["store"]["verify"]), may_make=False)

@@ -60,13 +60,13 @@ class Entry:
         return (source["path"], *(frame.index for frame in table))
 
     def _images(self) -> Result:
-        return Store(Path(self.record["store"])).open_result(
+        return Store(Path(self.record["store"]), may_make=False).open_result(
             Images.name, self.results[Images.name]["key"]
         )
 
     def read(self) -> SceneResults:
         """Its results in the store. Raises UserError for what was removed from there."""
-        store = Store(Path(self.record["store"]))
+        store = Store(Path(self.record["store"]), may_make=False)
         results = {s: store.open_result(s, r["key"]) for s, r in self.results.items()}
         return SceneResults(self.scene, Images.read_table(results[Images.name]), results)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dynprep.config.typed import TARGET, build, build_one, locate
 from dynprep.errors import UserError, nearest
@@ -44,6 +44,13 @@ class StoreOptions:
 
 
 @dataclass
+class DatasetOptions:
+    """The node ``dataset``."""
+
+    link: Literal["auto", "hard", "reflink", "symlink", "copy"]
+
+
+@dataclass
 class Settings:
     """All checked settings of one run.
 
@@ -53,6 +60,7 @@ class Settings:
 
     run: RunOptions
     store: StoreOptions
+    dataset: DatasetOptions
     data: Data
     resolution: Resolution
     stages: dict[str, Stage]
@@ -130,6 +138,7 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     return Settings(
         run,
         build_one(StoreOptions, config["store"], "store"),
+        build_one(DatasetOptions, config["dataset"], "dataset"),
         build(config["data"], "data"),
         resolution,
         stages,

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, get_type_hints
 
 from dynprep.conf_folder import CONF, choices_of, read_choice, shared_parts
-from dynprep.config.build import RunOptions, StoreOptions
-from dynprep.config.typed import TARGET, describe_type, locate, option_types, ranges_of
+from dynprep.config.build import DatasetOptions, RunOptions, StoreOptions
+from dynprep.config.typed import TARGET, locate, option_types, ranges_of
 from dynprep.files import write_bytes
+from dynprep.foreign import describe_type
 from dynprep.report.options import CompareOptions
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
@@ -87,7 +88,11 @@ def _choices(group: str) -> dict[str, list[Option]]:
 
 def _top() -> Iterator[Option]:
     kinds = dict(get_type_hints(RunOptions, include_extras=True))
-    for node, cls in (("store", StoreOptions), ("compare", CompareOptions)):
+    for node, cls in (
+        ("store", StoreOptions),
+        ("dataset", DatasetOptions),
+        ("compare", CompareOptions),
+    ):
         kinds |= {f"{node}.{k}": v for k, v in option_types(cls).items()}
     for option in _lines(CONF / "config.yaml", ""):
         if option.name in kinds:

@@ -1,13 +1,13 @@
 """A configuration node checked against the class it configures, before anything is built."""
 
-import math
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dynprep.errors import UserError, nearest
+from dynprep.foreign import describe_type, matches_type
 from dynprep.options import Range
 from dynprep.stages.base import Stage
 from dynprep.stages.context import StageContext
@@ -15,34 +15,6 @@ from dynprep.stages.context import StageContext
 TARGET = "_target_"
 Kind = TypeVar("Kind")
 _CONTEXT = "context"  # the field of stages that the program fills, not the configuration
-
-
-def matches_type(value: Any, kind: Any) -> bool:
-    """Whether ``value`` (from YAML) is of the annotated type; whole numbers pass as floats, NaN and infinity do not.
-
-    Ranges are not looked at.
-    """
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return matches_type(value, args[0])
-    if kind is Any:
-        return True
-    if origin is Literal:
-        return value in args and not (isinstance(value, bool) and True not in args)
-    if origin in (Union, types.UnionType):
-        return any(matches_type(value, arg) for arg in args)
-    if origin in (list, tuple, Sequence):
-        return isinstance(value, list) and all(matches_type(v, args[0]) for v in value)
-    if origin in (dict, Mapping):
-        return isinstance(value, dict) and all(matches_type(v, args[1]) for v in value.values())
-    if kind is float:
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and math.isfinite(value)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if kind is None or kind is type(None):
-        return value is None
-    return isinstance(value, kind)
 
 
 def ranges_of(kind: Any) -> list[tuple[Any, Range]]:
@@ -53,21 +25,6 @@ def ranges_of(kind: Any) -> list[tuple[Any, Range]]:
     if origin in (Union, types.UnionType):
         return [part for arg in args for part in ranges_of(arg)]
     return []
-
-
-def describe_type(kind: Any) -> str:
-    """An annotated type as a person would say it."""
-    origin, args = get_origin(kind), get_args(kind)
-    if origin is Annotated:
-        return describe_type(args[0])
-    if origin is Literal:
-        return " or ".join(str(a) for a in args)
-    if origin in (Union, types.UnionType):
-        return " or ".join(describe_type(a) for a in args)
-    if origin in (list, tuple, Sequence):
-        return f"a list of {describe_type(args[0])}"
-    names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
-    return "null" if kind in (None, type(None)) else names.get(kind, str(kind))
 
 
 def locate(path: str, where: str) -> type:

@@ -1,137 +1,246 @@
-"""A scene's dataset folder, linked from the store, with its provenance."""
+"""A scene's dataset folder: written beside the old one from the store, with its provenance, then put in its place."""
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dynprep.artefacts import Artefact
-from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
+from dynprep.export import swap
 from dynprep.export.layout import Layout
-from dynprep.export.manifest import Manifest
-from dynprep.files import link, sweep_temporary, write_json
+from dynprep.export.manifest import Manifest, WrittenFile
+from dynprep.foreign import Malformed, read_json
+from dynprep.links import LinkKind, place
 from dynprep.pipeline.plan import Plan, ScenePlan
-from dynprep.store.references import PROVENANCE
+from dynprep.store import Result
+from dynprep.store.references import PROVENANCE, ProvenanceShape
 from dynprep.version import __version__
 
 
-def exported(plan: Plan) -> list[type[Artefact]]:
-    """Artefacts that a dataset of this plan holds: the frames, what was asked for, and what its own helpers made."""
-    names = [Images.name]
-    for name in plan.wanted:
-        stage = plan.all_stages[name]
-        names += [*(helper.name for helper in stage.helpers()), name]
-    artefacts = [Artefact.registry[name] for name in dict.fromkeys(names)]
-    return [artefact for artefact in artefacts if artefact.places]
+@dataclass(frozen=True)
+class DatasetWriter:
+    """Writes one folder a scene.
 
-
-def check_dataset_dir(root: Path, plan: Plan, layout: Layout, run: dict[str, Any]) -> None:
-    """Raise UserError, before any work, if a scene's folder cannot be written, holds files of
-    somebody else's where the dataset's would lie, or was filled by another job of this sweep.
-
-    run: ``folder`` of this run, and ``sweep``, the multirun that it is part of, or None.
+    root: receives them; link: how files of the store are shown; run: what the provenance says of this run, its
+    ``folder`` and the ``sweep``, the multirun that it is part of, among it.
     """
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe = root / f".dynprep-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"dataset_dir={root}: cannot be written ({error.strerror}); choose another dataset_dir"
-        ) from None
-    for scene in plan.scenes:
-        manifest = Manifest.of(root / scene.name)
-        last = _provenance(manifest.folder).get("run", {})
-        if run["sweep"] and last.get("sweep") == run["sweep"] and last["folder"] != run["folder"]:
+
+    root: Path
+    layout: Layout
+    link: LinkKind
+    run: Mapping[str, Any]
+    _shared_damage: dict[Path, set[str]] = field(default_factory=dict)
+
+    def folder(self, scene: ScenePlan) -> Path:
+        """The scene's folder; of a symbolic link, what it leads to."""
+        folder = self.root / scene.name
+        return folder.resolve() if folder.is_symlink() else folder
+
+    def check(self, plan: Plan) -> None:
+        """Raise UserError, before any work, if a scene's folder cannot be written, holds files of somebody else's
+        where the dataset's would lie, or was filled by another job of this sweep."""
+        _check_apart(self.root, plan.store.root)
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+            probe = self.root / f".dynprep-{os.getpid()}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
             raise UserError(
-                f"{manifest.folder}: another job of this sweep wrote it; leave dataset_dir out, so that "
-                "each job has its own, or add a part: dataset_dir='OUT/${hydra:job.num}'"
-            )
-        artefacts = exported(plan)
+                f"dataset_dir={self.root}: cannot be written ({error.strerror}); choose another dataset_dir"
+            ) from None
+        for scene in plan.scenes:
+            folder = self.folder(scene)
+            last = _provenance(folder)
+            if last is not None and self.run["sweep"] is not None:
+                same_sweep = last["run"]["sweep"] == self.run["sweep"]
+                if same_sweep and last["run"]["folder"] != self.run["folder"]:
+                    raise UserError(
+                        f"{folder}: another job of this sweep wrote it; leave dataset_dir out, so that "
+                        "each job has its own, or add a part: dataset_dir='OUT/${hydra:job.num}'"
+                    )
+            with plan.store.folder_lock(folder).hold():
+                swap.recover(folder)
+                manifest = Manifest.of(folder)
+                self._shared_damage[folder] = _shared_damage(manifest)
+                self._refuse_foreign(manifest, plan)
+
+    def write(self, plan: Plan, scene: ScenePlan) -> Path:
+        """Make a scene's folder show its results, and return it. The caller holds the folder's lock.
+
+        Folders of a former run stay where they go back to the same results as this run's; others are removed. Nothing
+        else is. Raises UserError where a result is not complete any more.
+        """
+        folder = self.folder(scene)
+        for name in plan.exported():
+            plan.forget(scene.results[name])
+            if not plan.is_complete(name, scene):
+                raise UserError(
+                    f"{name} of {scene.name}: its files in the store are gone or damaged since they were made; run "
+                    "the same command again: they are made anew"
+                )
+        swap.recover(folder)
+        before = Manifest.of(folder)
+        self._refuse_foreign(before, plan)
+        results = scene.read()
+        artefacts = [results[Artefact.registry[name]] for name in plan.exported()]
+        new = swap.begin(folder)
+        manifest = Manifest(new)
+        origins: dict[str, Any] = {}
         for artefact in artefacts:
-            if (inner := layout.folder(artefact)) is not None:
-                _refuse(manifest.folder / inner, manifest.foreign_in(inner))
-        single = [*(name for a in artefacts for name in layout.single_files(a)), PROVENANCE]
-        _refuse(manifest.folder, [name for name in single if manifest.foreign(name)])
+            result = scene.results[artefact.name]
+            for file, path in self.layout.linked(artefact).items():
+                self._show(result, file, manifest, path)
+            for path, value in self.layout.composed(artefact).items():
+                _compose(manifest, path, value, artefact.name)
+            inner = self.layout.folder(type(artefact))
+            if inner is not None:
+                origins[inner] = _origin(type(artefact), scene)
+        made_of = {name: _closure(plan, scene, name) for name in plan.exported()}
+        carried = self._carried(before, made_of)
+        last = _provenance(folder)
+        if last is not None:
+            for path, written in before.files.items():
+                if written.stage in carried:
+                    _carry(folder / path, new / path, self.link)
+                    manifest.files[path] = written
+            stages = {inner: str(entry["stage"]) for inner, entry in last["folders"].items()}
+            origins |= {k: v for k, v in last["folders"].items() if stages[k] in carried}
+        provenance = {
+            "dynprep": __version__,
+            "scene": scene.name,
+            "source": {"path": scene.source.describe(), **scene.source.identity()},
+            "run": dict(self.run),
+            "layout": self.layout.names,
+            "link": self.link,
+            "folders": origins,
+            "made_of": {**carried, **made_of},
+        }
+        _compose(manifest, PROVENANCE, provenance, None)
+        manifest.save()
+        swap.replace(folder)
+        return folder
+
+    def _show(self, result: Result, file: str, manifest: Manifest, path: str) -> None:
+        """Show a file of the store at ``path``."""
+        target = manifest.folder / path
+        place(result.checked_file(file), target, self.link)
+        size, digest = result.fact(file)
+        leads_to = os.readlink(target) if self.link == "symlink" else None
+        manifest.files[path] = WrittenFile(size, digest, result.recipe.stage, leads_to)
+
+    def _carried(
+        self, before: Manifest, made_of: Mapping[str, Mapping[str, str]]
+    ) -> dict[str, Mapping[str, str]]:
+        """Stages of the folder as it is, with what they were made of, that fit to what is written now."""
+        last = _provenance(before.folder)
+        if last is None or last["layout"] != self.layout.names:
+            return {}
+        keys = {stage: key for closure in made_of.values() for stage, key in closure.items()}
+        carried: dict[str, Mapping[str, str]] = {}
+        for stage, closure in last["made_of"].items():
+            if stage not in made_of and all(keys.get(s, key) == key for s, key in closure.items()):
+                carried[stage] = closure
+                keys |= closure
+        return carried
+
+    def _refuse_foreign(self, before: Manifest, plan: Plan) -> None:
+        """Raise UserError for files that are somebody's own and that the dataset would take the place of."""
+        artefacts = [Artefact.registry[name] for name in plan.exported()]
+        filled = [inner for a in artefacts if (inner := self.layout.folder(a)) is not None]
+        single = [*(name for a in artefacts for name in self.layout.single_files(a)), PROVENANCE]
+        foreign = [
+            relative
+            for relative in before.foreign()
+            if not _is_empty_folder(before.folder / relative)
+            and (
+                relative in single
+                or any(
+                    f"{relative}/".startswith(f"{f}/") or f.startswith(f"{relative}/")
+                    for f in filled
+                )
+            )
+        ]
+        if foreign:
+            raise UserError(
+                f"{before.folder}: holds {len(foreign)} files that dynprep did not write, e.g. {foreign[0]}; move "
+                "them away or choose another dataset_dir"
+            )
+        shared = self._shared_damage.get(before.folder, set())
+        changed = [name for name in before.changed() if name not in shared]
+        if changed:
+            raise UserError(
+                f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; "
+                "move the folder away if you need them, else remove it, or choose another dataset_dir"
+            )
 
 
-def _refuse(folder: Path, foreign: list[str]) -> None:
-    if foreign:
+def _shared_damage(before: Manifest) -> set[str]:
+    """Changed files that are hard links into the store: the store is damaged too, and mends it."""
+    shared = set()
+    for name in before.changed():
+        path = before.folder / name
+        if before.files[name].stage is not None and not path.is_symlink() and path.is_file():
+            status = path.stat()
+            if status.st_nlink > 1:
+                shared.add(name)
+    return shared
+
+
+def _is_empty_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+def _check_apart(root: Path, store: Path) -> None:
+    """Raise UserError where one of the two folders lies in the other."""
+    dataset, store = root.resolve(), store.resolve()
+    if dataset == store or store in dataset.parents or dataset in store.parents:
         raise UserError(
-            f"{folder}: holds {len(foreign)} files that dynprep did not write, e.g. {foreign[0]}; "
-            "move them away or choose another dataset_dir"
+            f"dataset_dir={root} and store_dir={store} lie one in the other; give them folders of their own"
         )
 
 
-def write_dataset(
-    root: Path, plan: Plan, scene: ScenePlan, layout: Layout, run: dict[str, Any]
-) -> Path:
-    """Make a scene's folder show its results, and return it.
-
-    Files that a former run of dynprep put there and that no longer belong are removed, nothing else is. run: what
-    the provenance says of this run.
-    """
-    folder = root / scene.name
-    folder.mkdir(parents=True, exist_ok=True)
-    manifest = Manifest.of(folder)
-    before = set(manifest.files)
-    results = scene.read()
-    artefacts = [a for a in exported(plan) if a in results and plan.is_complete(a.name, scene)]
-    wanted = {
-        path: scene.results[artefact.name].file(file)
-        for artefact in artefacts
-        for file, path in layout.linked(results[artefact]).items()
-    }
-    # old and new are ours until all is in place: a crash in between loses track of none
-    for path, source in wanted.items():
-        manifest.add(path, source)
-    manifest.save()
-    folders = {inner: a for a in artefacts if (inner := layout.folder(a)) is not None}
-    for inner in folders:
-        if (folder / inner).is_dir():
-            sweep_temporary(folder / inner)
-    for path, source in wanted.items():
-        target = folder / path
-        if not (target.exists() and os.path.samefile(source, target)):
-            link(source, target)
-    composed = {k: v for a in artefacts for k, v in layout.composed(results[a]).items()}
-    origins = {inner: _origin(artefact, scene) for inner, artefact in folders.items()}
-    earlier = _provenance(folder).get("folders", {})
-    composed[PROVENANCE] = {
-        "dynprep": __version__,
-        "scene": scene.name,
-        "source": {"path": scene.source.describe(), **scene.source.identity()},
-        "run": run,
-        "layout": layout.names,
-        "folders": {**{k: v for k, v in earlier.items() if k not in origins}, **origins},
-    }
-    for path, value in composed.items():
-        write_json(folder / path, value)
-        manifest.add(path, folder / path)
-        manifest.save()
-    # only in folders that this run fills: what a run did not touch stays as it was
-    for path in before - wanted.keys() - composed.keys():
-        if str(Path(path).parent) in folders and not manifest.foreign(path):
-            (folder / path).unlink(missing_ok=True)
-    manifest.settle()
-    return folder
-
-
-def _provenance(folder: Path) -> dict[str, Any]:
-    """What the last run wrote there; empty where none did."""
+def _provenance(folder: Path) -> ProvenanceShape | None:
+    """What the last run wrote there; None where none did."""
     try:
-        provenance = json.loads((folder / PROVENANCE).read_text())
-    except (OSError, ValueError):
-        return {}
-    return provenance if isinstance(provenance, dict) else {}
+        provenance: ProvenanceShape = read_json(folder / PROVENANCE, ProvenanceShape)
+    except (OSError, Malformed):
+        return None
+    return provenance
+
+
+def _compose(manifest: Manifest, path: str, value: Any, stage: str | None) -> None:
+    """Write a JSON file of the dataset's own."""
+    content = (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+    target = manifest.folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    manifest.files[path] = WrittenFile(len(content), hashlib.sha256(content).hexdigest(), stage)
+
+
+def _carry(source: Path, target: Path, link: LinkKind) -> None:
+    """Take a file along from the folder that is about to be replaced."""
+    own = not source.is_symlink() and source.stat().st_nlink == 1
+    place(source, target, "hard" if own else link)
+
+
+def _closure(plan: Plan, scene: ScenePlan, name: str) -> dict[str, str]:
+    """The keys of a stage's result and of all results that it was made of, by stage."""
+    keys = {name: scene.results[name].key}
+    for artefact in plan.all_stages[name].reads():
+        keys |= _closure(plan, scene, artefact.name)
+    return keys
 
 
 def _origin(artefact: type[Artefact], scene: ScenePlan) -> dict[str, Any]:
     """What made a folder: backend, options, weights, keys, versions."""
     result = scene.results[artefact.name]
-    seal = result.seal() or {}
+    seal = result.seal()
+    facts = seal.facts if seal is not None else {}
     return {
         "stage": artefact.name,
         "key": result.key,
@@ -139,9 +248,9 @@ def _origin(artefact: type[Artefact], scene: ScenePlan) -> dict[str, Any]:
         "version": [result.recipe.kind_version, result.recipe.backend_version],
         "options": result.recipe.options,
         "weights": result.recipe.weights,
-        "licence": seal.get("licence"),
+        "licence": facts.get("licence"),
         "inputs": result.recipe.inputs,
-        "versions": seal.get("versions", {}),
-        "device": seal.get("device", ""),
+        "versions": facts.get("versions", {}),
+        "device": facts.get("device", ""),
         "notes": sorted({n for item in result.items().values() for n in item.notes}),
     }

@@ -1,9 +1,12 @@
 """Where each artefact's files lie in a dataset folder."""
 
+import posixpath
 from typing import Any
 
 from dynprep.artefacts import Artefact
 from dynprep.artefacts.files import Place
+from dynprep.export.manifest import MANIFEST
+from dynprep.store.references import PROVENANCE
 
 
 def _places() -> dict[str, str]:
@@ -16,6 +19,12 @@ def _places() -> dict[str, str]:
     }
 
 
+def _fixed_names() -> list[str]:
+    """Names of files at the top of a scene's folder that no option changes."""
+    fixed = [p.default for a in Artefact.registry.values() for p in a.places if p.option is None]
+    return [*fixed, PROVENANCE, MANIFEST]
+
+
 class Layout:
     """Folder and file names of a dataset, as a trainer wants them: the group ``layout``.
 
@@ -23,13 +32,18 @@ class Layout:
     """
 
     def __init__(self, **names: str) -> None:
-        """names: by option. Raises ValueError for names that are equal or lead out of the dataset."""
-        self.names = {**_places(), **names}
-        if len(set(self.names.values())) < len(self.names):
-            raise ValueError("two folders have the same name")
+        """names: by option. Raises ValueError for names of which one lies in another or out of the dataset."""
+        self.names = {k: posixpath.normpath(v) for k, v in {**_places(), **names}.items()}
         for name in self.names.values():
-            if name.startswith("/") or ".." in name.split("/") or not name:
+            if name.startswith(("/", "..")) or name == ".":
                 raise ValueError(f"'{name}' does not lie inside the dataset folder")
+            if any(part.startswith(".") for part in name.split("/")):
+                raise ValueError(f"'{name}' is hidden, and trainers would not find it")
+        taken = [*self.names.values(), *_fixed_names()]
+        for k, name in enumerate(taken):
+            for other in taken[k + 1 :]:
+                if f"{other}/".startswith(f"{name}/") or f"{name}/".startswith(f"{other}/"):
+                    raise ValueError(f"'{name}' and '{other}' are one place; give them other names")
 
     @classmethod
     def option_types(cls) -> dict[str, Any]:

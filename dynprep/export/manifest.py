@@ -1,78 +1,109 @@
-"""Which files of a dataset folder dynprep wrote, so that nobody else's is ever touched."""
+"""Which files of a dataset folder dynprep wrote, and what they held, so that nobody else's is ever touched."""
 
-import json
-import re
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 from dynprep.errors import UserError
-from dynprep.files import TEMPORARY, write_json
+from dynprep.files import write_json
+from dynprep.foreign import Malformed, read_json
+from dynprep.store.verified import is_as_written
 
 MANIFEST = "dynprep_files.json"
-_LITTER = re.compile(re.escape(TEMPORARY) + r"\d+-.+")  # of a run that was killed
+
+
+class _EntryShape(TypedDict):
+    """A file as JSON."""
+
+    size: int
+    sha256: str
+    stage: str | None
+    target: NotRequired[str | None]
+
+
+class _ManifestShape(TypedDict):
+    """The manifest as JSON."""
+
+    files: dict[str, _EntryShape]
+
+
+@dataclass(frozen=True)
+class WrittenFile:
+    """A file that dynprep wrote: its size in bytes and SHA-256.
+
+    stage: the stage that it shows, None for what tells of all; target: of a symbolic link, where it leads.
+    """
+
+    size: int
+    sha256: str
+    stage: str | None
+    target: str | None = None
 
 
 @dataclass
 class Manifest:
-    """Identities by path relative to the scene's folder: [size, inode] of each version of a file
-    that may lie there (two, while one replaces the other)."""
+    """The files of a scene's folder that dynprep wrote, by path relative to it."""
 
     folder: Path
-    files: dict[str, list[list[int]]] = field(default_factory=dict)
+    files: dict[str, WrittenFile] = field(default_factory=dict)
 
     @staticmethod
     def of(folder: Path) -> "Manifest":
-        """Read a folder's manifest; empty where there is none."""
+        """Read a folder's manifest; empty where there is none. Raises UserError for one that cannot be read."""
         path = folder / MANIFEST
         try:
-            raw = json.loads(path.read_text())
-            files = {str(k): [[int(a), int(b)] for a, b in v] for k, v in raw.items()}
+            raw: _ManifestShape = read_json(path, _ManifestShape)
         except (FileNotFoundError, NotADirectoryError):
-            files = {}
-        except (ValueError, AttributeError, TypeError) as error:
+            return Manifest(folder)
+        except (Malformed, OSError) as error:
             raise UserError(
-                f"{path}: not dynprep's ({error}); choose another dataset_dir"
+                f"{error}; without it dynprep cannot know its own files there: choose another dataset_dir"
             ) from None
+        files = {}
+        for name, entry in raw["files"].items():
+            if name.startswith("/") or ".." in name.split("/"):
+                raise UserError(f"{path}: '{name}' lies elsewhere; choose another dataset_dir")
+            target = entry.get("target")
+            files[name] = WrittenFile(entry["size"], entry["sha256"], entry["stage"], target)
         return Manifest(folder, files)
 
-    def holds(self, relative: str) -> bool:
-        """Whether the file at ``relative`` is one that dynprep put there. A file that was cut or
-        changed in place is still ours (the store mends it); one that was put in its place is not."""
-        stat = (self.folder / relative).stat()
-        return any(stat.st_size == s or stat.st_ino == i for s, i in self.files.get(relative, []))
-
-    def foreign(self, relative: str) -> bool:
-        """Whether something that is not dynprep's lies at ``relative``."""
+    def is_unchanged(self, relative: str) -> bool:
+        """Whether what lies at ``relative`` is the file that dynprep put there, as it was written."""
+        written = self.files.get(relative)
         path = self.folder / relative
-        if not path.exists() and not path.is_symlink():
+        if written is None:
             return False
-        return not path.is_file() or not self.holds(relative)
+        if path.is_symlink() or written.target is not None:
+            return path.is_symlink() and os.readlink(path) == written.target
+        return path.is_file() and is_as_written(path, written.size, written.sha256)
 
-    def foreign_in(self, inner: str) -> list[str]:
-        """Names in the folder ``inner`` that are not dynprep's; leftovers of a killed run are."""
-        folder = self.folder / inner
-        if not folder.is_dir():
-            return [inner] if folder.exists() else []
-        names = sorted(path.name for path in folder.iterdir())
-        return [n for n in names if not _LITTER.fullmatch(n) and self.foreign(f"{inner}/{n}")]
+    def foreign(self) -> Iterator[str]:
+        """Paths of everything in the folder, links and files and folders without files, that dynprep did not write.
 
-    def add(self, relative: str, path: Path) -> None:
-        """Count the file at ``path`` (there or about to be linked there) as ours."""
-        stat = path.stat()
-        versions = self.files.setdefault(relative, [])
-        if [stat.st_size, stat.st_ino] not in versions:
-            versions.append([stat.st_size, stat.st_ino])
+        A file of dynprep's that was changed since is not among them: see ``changed``.
+        """
+        for where, folders, files in os.walk(self.folder):
+            inner = Path(where).relative_to(self.folder)
+            links = [name for name in folders if Path(where, name).is_symlink()]
+            folders[:] = sorted(set(folders) - set(links))
+            for name in sorted([*files, *links]):
+                relative = (inner / name).as_posix()
+                if relative not in self.files and relative != MANIFEST:
+                    yield relative
+            if not (files or folders or links) and where != str(self.folder):
+                yield inner.as_posix()
 
-    def settle(self) -> None:
-        """Keep only what lies there now and is ours, and write the manifest."""
-        ours = {
-            r: self.folder / r
-            for r in self.files
-            if (self.folder / r).is_file() and not self.foreign(r)
-        }
-        self.files = {r: [[p.stat().st_size, p.stat().st_ino]] for r, p in ours.items()}
-        self.save()
+    def changed(self) -> list[str]:
+        """Files of dynprep's that hold something else than it wrote, or were replaced by something else."""
+        return [
+            name
+            for name in sorted(self.files)
+            if os.path.lexists(self.folder / name) and not self.is_unchanged(name)
+        ]
 
     def save(self) -> None:
         """Write the manifest."""
-        write_json(self.folder / MANIFEST, self.files)
+        files = {name: asdict(written) for name, written in sorted(self.files.items())}
+        write_json(self.folder / MANIFEST, {"files": files})

@@ -2,16 +2,20 @@
 
 import getpass
 import os
+import stat
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Literal
 
-from filelock import FileLock, Timeout
+from dynprep.errors import UserError
+from dynprep.store.locks import Busy, Lock
 
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _SCHEDULED = "SLURM_JOB_ID"  # the cluster has chosen already
 # of this process, until it ends: CUDA keeps the device that it was started with
-_held: list[FileLock] = []
+_held = ExitStack()
+_claims: list[str] = []
 
 
 def visible_gpus() -> list[str]:
@@ -29,20 +33,32 @@ def claim_gpu(devices: int | Literal["auto"], number: int) -> None:
 
     devices: the option ``trainer.devices``; with a number above 1 nothing changes.
     """
-    if _held or devices not in ("auto", 1) or _SCHEDULED in os.environ:
+    if _claims or devices not in ("auto", 1) or _SCHEDULED in os.environ:
         return
     gpus = visible_gpus()
     if len(gpus) < 2:
         return
-    locks = Path(tempfile.gettempdir()) / f"dynprep-gpus-{getpass.getuser()}"
-    locks.mkdir(exist_ok=True)
+    locks = _own_folder(Path(tempfile.gettempdir()) / f"dynprep-gpus-{getpass.getuser()}")
     for gpu in gpus:
-        lock = FileLock(locks / f"{gpu.replace('/', '_')}.lock")
+        lock = Lock(locks / f"{gpu.replace('/', '_')}.lock", "flock")
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            _held.enter_context(lock.hold(wait=False))
+        except Busy:
             continue
         os.environ[_VISIBLE] = gpu
-        _held.append(lock)
+        _claims.append(gpu)
         return
     os.environ[_VISIBLE] = gpus[number % len(gpus)]
+
+
+def _own_folder(path: Path) -> Path:
+    """The folder, made for this user alone. Raises UserError where another user has put something there."""
+    path.mkdir(mode=0o700, exist_ok=True)
+    status = path.lstat()
+    is_own = not hasattr(os, "getuid") or status.st_uid == os.getuid()
+    if not stat.S_ISDIR(status.st_mode) or not is_own:
+        raise UserError(
+            f"{path}: is not this user's folder, so jobs cannot share GPUs through it; remove it, or set "
+            "trainer.one_gpu_a_job=false"
+        )
+    return path

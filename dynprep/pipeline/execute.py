@@ -8,17 +8,17 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from filelock import Timeout
-
 from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.files import free_bytes, human_bytes
+from dynprep.links import LinkKind
 from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.memory import device_peak, forget_peak, peak
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.pipeline.watch import Say, Watch
+from dynprep.store.locks import Busy
 from dynprep.version import __version__
 
 # packages whose version may change a result's bytes
@@ -79,14 +79,24 @@ def disk_need(plan: Plan) -> int:
     return need
 
 
-def check_disk(plan: Plan, dataset_dir: Path) -> int:
-    """The bytes that the store needs; UserError where its disk has less, or where the dataset lies
-    on another disk, to which files must be copied, and that has less."""
+def check_disk(plan: Plan, dataset_dir: Path, link: LinkKind) -> int:
+    """The bytes that the run needs on the store's disk.
+
+    link: how datasets show files of the store; where files must be copied, the dataset's disk needs room too.
+    Raises UserError where a disk has less.
+    """
     need = disk_need(plan)
+    copied = 0
+    on_one_disk = dataset_dir.stat().st_dev == plan.store.root.stat().st_dev
+    if link == "copy" or (link != "symlink" and not on_one_disk):
+        copied = sum(
+            plan.all_stages[name].disk_bytes(scene.frames)
+            for name in plan.exported()
+            for scene in plan.scenes
+        )
+    need += copied if on_one_disk else 0
     places = [("store_dir", plan.store.root, need)]
-    if dataset_dir.stat().st_dev != plan.store.root.stat().st_dev:
-        shown = [n for n in plan.stages if n in plan.wanted or n == Images.name]
-        copied = sum(plan.stages[n].disk_bytes(s.frames) for n in shown for s in plan.scenes)
+    if copied and not on_one_disk:
         places.append(("dataset_dir", dataset_dir, copied))
     for option, folder, bytes_needed in places:
         free = free_bytes(folder)
@@ -119,10 +129,10 @@ def run_stage(
             if not plan.is_complete(name, scene):
                 lock = plan.store.lock(result)
                 try:
-                    held.enter_context(lock.acquire(timeout=0))
-                except Timeout:
+                    held.enter_context(lock.hold(wait=False))
+                except Busy:
                     say(f"{name} of {scene.name}: another process is making it, waiting")
-                    held.enter_context(lock.acquire())
+                    held.enter_context(lock.hold())
                 plan.forget(result)
             if plan.is_complete(name, scene):
                 run.found += len(result.items())

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from dynprep.artefacts.base import Scene
+from dynprep.artefacts.base import Artefact, Scene
+from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.scene.frames import Frames
 from dynprep.scene.source import Source
@@ -60,8 +61,7 @@ class ScenePlan:
 class Plan:
     """Stages in order, which of them the user asked for, and the scenes.
 
-    all_stages: everything that the wanted stages read, directly or not; stages: those of it that run or are shown;
-    verify: files are re-hashed before they are used.
+    all_stages: everything that the wanted stages read, directly or not; stages: those of it that run or are shown.
     """
 
     all_stages: dict[str, Stage]
@@ -69,13 +69,12 @@ class Plan:
     wanted: tuple[str, ...]
     scenes: list[ScenePlan]
     store: Store
-    verify: bool
     _valid: dict[str, dict[str, Item]] = field(default_factory=dict)
 
     def valid_items(self, result: Result) -> dict[str, Item]:
         """Items of a result whose files are as they were written, looked up once: a long clip has T² files."""
         if result.key not in self._valid:
-            self._valid[result.key] = result.valid_items(self.verify)
+            self._valid[result.key] = result.valid_items()
         return self._valid[result.key]
 
     def forget(self, result: Result) -> None:
@@ -91,11 +90,31 @@ class Plan:
         """Whether a scene's result is sealed and all of its files are valid."""
         result = scene.results[name]
         seal = result.seal()
-        return seal is not None and len(self.valid_items(result)) == len(seal["items"])
+        expected = set(self.all_stages[name].items(scene.frames))
+        if seal is None or set(seal.items) != expected:
+            return False
+        return self.valid_items(result).keys() == expected
+
+    def exported(self) -> list[str]:
+        """Names of the stages whose results a dataset of this plan shows: the frames, what was asked for, and what
+        its own helpers make."""
+        names = [Images.name]
+        for name in self.wanted:
+            helpers = [helper.name for helper in self.all_stages[name].helpers()]
+            names += [*helpers, name]
+        return [n for n in dict.fromkeys(names) if Artefact.registry[n].places]
 
     def complete_stages(self, scene: ScenePlan) -> list[str]:
-        """Names of the stages that this run uses and whose result is complete, in order."""
-        return [name for name in scene.results if self.is_complete(name, scene)]
+        """Names of the stages that this run uses and whose result is complete, in order.
+
+        Files of a helper that the run neither made nor read are not looked at.
+        """
+        read = {*self.stages, *self.exported()}
+        return [
+            name
+            for name, result in scene.results.items()
+            if (self.is_complete(name, scene) if name in read else result.seal() is not None)
+        ]
 
 
 def recipe(stage: Stage, source: Source, results: Mapping[str, Result]) -> Recipe:
@@ -117,20 +136,27 @@ def make_plan(
     wanted: Sequence[str],
     scenes: Sequence[tuple[Source, Frames]],
     store: Store,
-    verify: bool,
 ) -> Plan:
-    """Work out every key without computing anything; keep the stages that are needed.
+    """Work out every key. Nothing is computed and no file of a result is read; ``choose_stages`` comes next."""
+    closure = _closure(stages, wanted)
+    chosen = {name: stages[name] for name in ordered(stages) if name in closure}
+    plan = Plan(chosen, dict(chosen), tuple(wanted), [], store)
+    for source, frames in scenes:
+        scene = ScenePlan(source, frames)
+        for name, stage in chosen.items():
+            scene.results[name] = store.result(recipe(stage, source, scene.results))
+        plan.scenes.append(scene)
+    return plan
+
+
+def choose_stages(plan: Plan) -> None:
+    """Look at what the store has, and leave in the plan the stages that are needed.
 
     Raises UserError when a stage that was not asked for is needed and not in the store.
     """
-    order = [name for name in ordered(stages) if name in _closure(stages, wanted)]
-    chosen = {name: stages[name] for name in order}
-    plan = Plan(chosen, dict(chosen), tuple(wanted), [], store, verify)
-    for source, frames in scenes:
-        scene = ScenePlan(source, frames)
-        for name in order:
-            scene.results[name] = store.result(recipe(stages[name], source, scene.results))
-        plan.scenes.append(scene)
+    for scene in plan.scenes:
+        if plan.is_complete(Images.name, scene):
+            scene.frames = Images.read_table(scene.results[Images.name])
     for scene in plan.scenes:
         for name in plan.wanted:
             if missing := sorted(_missing(plan, name, scene)):
@@ -141,7 +167,6 @@ def make_plan(
                 )
     needed = _needed(plan)
     plan.stages = {name: stage for name, stage in plan.stages.items() if name in needed}
-    return plan
 
 
 def _missing(plan: Plan, name: str, scene: ScenePlan) -> set[str]:
@@ -172,10 +197,14 @@ def _closure(stages: Mapping[str, Stage], wanted: Sequence[str]) -> set[str]:
 
 
 def _needed(plan: Plan) -> set[str]:
-    """Stages to show or run: the wanted ones, and helpers that some unfinished stage reads."""
-    needed = {"images"}
+    """Stages to show or run: the wanted ones, unfinished ones that the dataset shows, and helpers that some
+    unfinished stage reads."""
+    needed = {Images.name}
+    exported = plan.exported()
     for name in reversed(list(plan.stages)):
-        wanted = name in plan.wanted
+        wanted = name in plan.wanted or (
+            name in exported and not all(plan.is_complete(name, scene) for scene in plan.scenes)
+        )
         asked = any(
             name in {artefact.name for artefact in plan.stages[n].reads()}
             and any(not plan.is_complete(n, scene) for scene in plan.scenes)

@@ -25,6 +25,7 @@ from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
 from dynprep.pipeline.watch import Advance
 from dynprep.stages.base import Deferred, FrameStage, SceneStage, Stage
+from dynprep.store import NotFinite
 
 _LOOK_EVERY = 0.5  # seconds
 _START = "fork" if sys.platform == "linux" else "spawn"  # of reader processes
@@ -123,6 +124,8 @@ class StageModule(L.LightningModule):
                     f"{stage.name}: the scene does not fit into the device's memory; choose a smaller network or "
                     "resolution, trainer.precision=bf16-true, or trainer=cpu"
                 ) from None
+            except NotFinite as error:
+                raise _of_scene(stage, task, error) from None
             task.result.add(writer)
 
     def _halve(self, tried: int) -> None:
@@ -192,8 +195,16 @@ class StoreWriter(BasePredictionWriter):
             writer = task.result.writer(task.item)
             if isinstance(output, Deferred):
                 output = output.get()
-            self.stage.write(writer, task.scene, task.item, output)
+            try:
+                self.stage.write(writer, task.scene, task.item, output)
+            except NotFinite as error:
+                raise _of_scene(self.stage, task, error) from None
             task.result.add(writer)
+
+
+def _of_scene(stage: Stage, task: Task, error: NotFinite) -> UserError:
+    """A value that is not finite, with the stage and the scene that it was made in."""
+    return UserError(f"stage {stage.name}, scene {task.scene.name}: {error}")
 
 
 class _Progress(Callback):

@@ -23,7 +23,8 @@ from dynprep.artefacts.maps import depth_of
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.artefacts.points import PointTrajectories
 from dynprep.artefacts.tracks import PairTracks
-from dynprep.files import atomic_path, link
+from dynprep.files import atomic_path
+from dynprep.links import place
 from dynprep.report.trajectories import clouds, load_points, page_data, write_recording
 from dynprep.store import ItemWriter, Recipe, Result, Store
 
@@ -114,9 +115,9 @@ class MediaMaker:
         return self.store.cached(recipe, draw)
 
     def _shown(self, result: Result, name: str, inner: str = "") -> Path:
-        """Link a file of a result into the run's folder."""
+        """Copy a file of a result into the run's folder, where people may do with it what they like."""
         path = self.folder / inner / name
-        link(result.file(name), path)
+        place(result.checked_file(name), path, "copy")
         return path
 
 

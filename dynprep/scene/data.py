@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 from dynprep.errors import UserError
+from dynprep.foreign import shown
 from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive, Range, Seed
 from dynprep.scene import demo, video
 from dynprep.scene.pictures import Background, FramesSource, listing, natural
@@ -18,6 +19,26 @@ from dynprep.store import Recipe, Store
 
 # folders whose own name says nothing of the scene: their parent's does
 _PLAIN_NAMES = {"images", "image", "frames", "rgb", "color", "jpegimages", "input", "imgs"}
+
+
+_LONGEST_NAME = 200  # bytes: file systems allow 255, and temporary names are longer
+
+
+def name_fault(name: str) -> str:
+    """Why a scene cannot be called ``name``, which names its folder in the dataset; empty where it can."""
+    try:
+        length = len(name.encode())
+    except UnicodeEncodeError:
+        return "a name must be valid UTF-8"
+    if not name or "/" in name or "\\" in name:
+        return "a folder's name is meant, without / and \\"
+    if name.startswith("."):
+        return "a name must not begin with a dot: it would be hidden, or lead elsewhere"
+    if not name.isprintable() or name != name.strip():
+        return "a name must have no control characters and no spaces at its ends"
+    if length > _LONGEST_NAME:
+        return f"a name has at most {_LONGEST_NAME} bytes"
+    return ""
 
 
 @dataclass
@@ -34,8 +55,8 @@ class Data(ABC):
     truth: str | None
 
     def __post_init__(self) -> None:
-        if self.name is not None and (not self.name or Path(self.name).name != self.name):
-            raise ValueError(f"name is '{self.name}'; a folder's name is meant, without / or ..")
+        if self.name is not None and (fault := name_fault(self.name)):
+            raise ValueError(f"name is {shown(self.name)}; {fault}")
         self.selection = Selection(self.start, self.end, self.stride, self.fps, self.max_frames)
 
     @abstractmethod
@@ -50,6 +71,11 @@ class Data(ABC):
                 )
             return [self.name]
         for k, name in enumerate(names):
+            if fault := name_fault(name):
+                raise UserError(
+                    f"{shown(str(paths[k]))}: its scene would be called {shown(name)}, but {fault}; rename it or set "
+                    "data.name"
+                )
             if name in names[:k]:
                 raise UserError(
                     f"{paths[k]} and {paths[list(names).index(name)]}: two scenes would be called "

@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 from dynprep.files import sha256
+from dynprep.scene.image_files import SUFFIXES, UnreadableImage, opened, read_content
 from dynprep.scene.source import OnError, Probe, RawFrame, Selection, Source, no_frames
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
 Background = Literal["black", "white"]
 
 _ORIENTATION = 0x0112  # EXIF tag; 1 is upright
@@ -40,11 +40,6 @@ def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     except NotADirectoryError:
         raise UserError(f"{folder}: is a file, a folder is needed; check the path") from None
     return sorted((p for p in paths if not p.name.startswith(".") and p.is_file()), key=natural)
-
-
-def unreadable(path: Path, error: Exception) -> UserError:
-    """The error for an image file that cannot be decoded."""
-    return UserError(f"{path}: not a complete image ({error}); replace or remove it")
 
 
 def upright_rgb(image: Image.Image, background: Background) -> UInt8Array:
@@ -116,13 +111,13 @@ class FramesSource(Source):
         sizes: dict[tuple[int, int], Path] = {}
         for _, path in self.chosen:
             try:
-                with Image.open(path) as image:
+                with opened(path) as image:
                     turned = image.getexif().get(_ORIENTATION, 1) in _SWAPPED
                     height, width = image.size if turned else image.size[::-1]
-            except (UnidentifiedImageError, OSError, SyntaxError) as error:
+            except UnreadableImage:
                 if self.on_error == "skip":
                     continue
-                raise unreadable(path, error) from None
+                raise
             sizes.setdefault((height, width), path)
         if not sizes:
             raise UserError(f"{self.path}: none of the frames can be read; check data.path")
@@ -139,19 +134,30 @@ class FramesSource(Source):
         suffixes: set[str] = set()
         for _, path in self.chosen:
             try:
-                with Image.open(path) as image:
+                with opened(path) as image:
                     if not _plain(path, image):
                         return None
-            except (UnidentifiedImageError, OSError, SyntaxError):
+            except UnreadableImage:
                 continue  # what cannot be read is refused, or skipped, when frames are read
             suffixes.add(path.suffix.lower().replace(".jpeg", ".jpg"))
         return suffixes.pop() if len(suffixes) == 1 else None
 
     @cached_property
+    def _digests(self) -> dict[Path, str]:
+        """SHA-256 of each selected file, as it was when the scene was looked at."""
+        digests = {}
+        for _, path in self.chosen:
+            try:
+                digests[path] = sha256(path)
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+        return digests
+
+    @cached_property
     def _digest(self) -> str:
         digest = hashlib.sha256()
         for index, path in self.chosen:
-            digest.update(f"{index} {path.stem} {sha256(path)}\n".encode())
+            digest.update(f"{index} {path.stem} {self._digests[path]}\n".encode())
         return digest.hexdigest()
 
     def identity(self) -> dict[str, Any]:
@@ -165,15 +171,23 @@ class FramesSource(Source):
     def frames(self) -> Iterator[RawFrame]:
         decoded = 0
         for index, path in self.chosen:
+            digest = self._digests[path]
             try:
-                with Image.open(path) as image:
+                # read once: what is decoded is what was hashed
+                content = read_content(path)
+                if hashlib.sha256(content).hexdigest() != digest:
+                    raise UserError(
+                        f"{path}: was changed while dynprep read the frames; run the command again"
+                    )
+                with opened(path, content) as image:
                     plain = _plain(path, image)
                     pixels = upright_rgb(image, self.background)
-            except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+            except UnreadableImage:
                 if self.on_error == "skip":
                     continue
-                raise unreadable(path, error) from None
+                raise
             decoded += 1
-            yield RawFrame(index, index / self.rate, path.stem, pixels, path if plain else None)
+            own = (path, digest) if plain else None
+            yield RawFrame(index, index / self.rate, path.stem, pixels, own)
         if not decoded:
             raise UserError(f"{self.path}: none of the frames can be read; check data.path")

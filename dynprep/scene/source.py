@@ -19,14 +19,14 @@ class RawFrame:
     """One frame as its source gives it.
 
     image: RGB uint8 (H, W, 3), upright. index: its number in the source. time: seconds. name:
-    what the source calls it. file: the file that holds exactly this picture as 8-bit RGB, if any.
+    what the source calls it. file: the file that holds exactly this picture as 8-bit RGB, if any, and its SHA-256.
     """
 
     index: int
     time: float
     name: str
     image: UInt8Array
-    file: Path | None = None
+    file: tuple[Path, str] | None = None
 
 
 @dataclass(frozen=True)

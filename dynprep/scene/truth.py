@@ -1,21 +1,33 @@
 """What is known to be true of a scene: depth, masks, and where points really go."""
 
-import json
 from functools import cached_property
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
-from PIL import Image
 
-from dynprep.arrays import BoolArray, Float32Array, Float64Array, UInt8Array
+from dynprep.arrays import BoolArray, Float32Array, Float64Array, UInt8Array, check_shapes
 from dynprep.errors import UserError
-from dynprep.files import read_array
+from dynprep.foreign import read_json
+from dynprep.scene.array_files import read_numbers
 from dynprep.scene.frames import Frames
+from dynprep.scene.image_files import opened
 from dynprep.scene.pictures import listing
 from dynprep.vision.sampling import inside
 
 # a point counts as hidden when something is this share nearer than it
 _DEPTH_TOLERANCE = 0.02
+
+
+_Matrix = list[list[float]]
+
+
+class _PosesShape(TypedDict):
+    """``truth.json``: poses (4, 4) of the camera and, by body, of the bodies in every frame; fx, fy, cx, cy."""
+
+    camera_to_world: list[_Matrix]
+    body_to_world: dict[str, list[_Matrix]]
+    intrinsics: list[float]
 
 
 class Truth:
@@ -48,13 +60,22 @@ class Truth:
         path = self.folder / "truth.json"
         if not path.is_file():
             return None
-        raw = json.loads(path.read_text())
-        bodies = [raw["body_to_world"][str(k)] for k in range(len(raw["body_to_world"]))]
-        return {
-            "camera_to_world": np.asarray(raw["camera_to_world"]),
-            "body_to_world": np.asarray(bodies),
-            "intrinsics": np.asarray(raw["intrinsics"]),
-        }
+        raw: _PosesShape = read_json(path, _PosesShape)
+        bodies = raw["body_to_world"]
+        try:
+            poses = {
+                "camera_to_world": np.array(raw["camera_to_world"], np.float64),
+                "body_to_world": np.array([bodies[str(k)] for k in range(len(bodies))], np.float64),
+                "intrinsics": np.array(raw["intrinsics"], np.float64),
+            }
+            check_shapes(
+                camera_to_world=(poses["camera_to_world"], "T 4 4"),
+                body_to_world=(poses["body_to_world"], "B T 4 4"),
+                intrinsics=(poses["intrinsics"], "4"),
+            )
+        except (KeyError, ValueError) as error:
+            raise UserError(f"{path}: {error}; check data.truth") from None
+        return poses
 
     @cached_property
     def flows(self) -> dict[tuple[int, int], Path]:
@@ -85,7 +106,7 @@ class Truth:
     @property
     def knows_hiding(self) -> bool:
         """Whether it is known where points are hidden."""
-        shapes = (read_array(p, mapped=True).shape for p in self.flows.values())
+        shapes = (read_numbers(p).shape for p in self.flows.values())
         return all(shape[-1] == 3 for shape in shapes)
 
     def tracks(
@@ -96,7 +117,7 @@ class Truth:
         or a truth of another size."""
         if self.flows:
             path = self.flows.get((query, target))
-            field = None if path is None else read_array(path)
+            field = None if path is None else read_numbers(path)
             if field is None or field.shape[:2] != size:
                 return None
             x, y = points.astype(int).T
@@ -106,16 +127,16 @@ class Truth:
             return points + np.nan_to_num(read[:, :2]), seen, known
         if self.depth(0).shape != size:
             return None
-        moved_to, seen = self.follow(query, target, points)
-        return moved_to, seen, np.ones(len(points), bool)
+        return self.follow(query, target, points)
 
     def check(self) -> None:
         """Raise UserError for what could not be read later."""
-        for path in [*self.depths[:1], *self.flows.values()]:
-            try:
-                shape = read_array(path, mapped=True).shape
-            except (OSError, ValueError) as error:
-                raise UserError(f"{path}: not readable ({error}); check data.truth") from None
+        _ = self.poses
+        for path in self.labels:
+            with opened(path) as image:
+                image.load()
+        for path in [*self.depths, *self.flows.values()]:
+            shape = read_numbers(path).shape
             wanted = ("H, W",) if path.parent.name == "depth" else ("H, W, 2", "H, W, 3")
             if (len(shape) == 2) != (len(wanted) == 1) or (
                 len(shape) == 3 and shape[2] not in (2, 3)
@@ -126,20 +147,21 @@ class Truth:
 
     def depth(self, frame: int) -> Float32Array:
         """Depth (H, W) in metres of source frame ``frame``."""
-        return read_array(self.depths[frame])
+        return read_numbers(self.depths[frame])
 
     def label(self, frame: int) -> UInt8Array:
         """Labels (H, W) of source frame ``frame``; 0 is background, colours are as well."""
-        with Image.open(self.labels[frame]) as image:
+        with opened(self.labels[frame]) as image:
             values = np.asarray(image)
         return values if values.ndim == 2 else values.max(-1)
 
     def follow(
         self, query: int, target: int, points: Float64Array
-    ) -> tuple[Float64Array, BoolArray]:
+    ) -> tuple[Float64Array, BoolArray, BoolArray]:
         """Where whole pixels ``points`` (N, 2) of frame ``query`` truly are in ``target``.
 
-        Returns x, y (N, 2) in pixels and whether each is seen there (N,).
+        Returns x, y (N, 2) in pixels, whether each is seen there (N,), and whether it is known (N,): a label
+        without a pose is of no known body.
         """
         poses = self.poses
         assert poses is not None
@@ -156,14 +178,16 @@ class Truth:
             move = np.linalg.inv(cameras[target]) @ bodies[b, target]
             move = move @ np.linalg.inv(bodies[b, query]) @ cameras[query]
             moved[body == b] = seen[body == b] @ move.T
-        moved_to = moved[:, :2] / moved[:, 2:3] * k[:2] + k[2:]
+        z_there = np.where(moved[:, 2:3] == 0, 1.0, moved[:, 2:3])
+        moved_to = moved[:, :2] / z_there * k[:2] + k[2:]
         depth = self.depth(target)
         height, width = depth.shape
         column = np.clip(np.rint(moved_to[:, 0]), 0, width - 1).astype(int)
         row = np.clip(np.rint(moved_to[:, 1]), 0, height - 1).astype(int)
         surface = depth[row, column]
         visible = inside(moved_to, height, width) & (moved[:, 2] > 0)
-        return moved_to, visible & (moved[:, 2] <= surface * (1 + _DEPTH_TOLERANCE))
+        seen_there = visible & (moved[:, 2] <= surface * (1 + _DEPTH_TOLERANCE))
+        return moved_to, seen_there, body < len(bodies)
 
 
 def _last_index(frames: Frames) -> int:

@@ -56,7 +56,7 @@ class FrameExtraction(SceneStage):
                 stem = stem_of(len(table), probe.count)
                 table.append(Frame(stem, raw.index, raw.time, raw.name))
                 if suffix is not None and raw.file is not None:
-                    writer.adopt(f"{stem}{suffix}", raw.file)
+                    writer.adopt(f"{stem}{suffix}", *raw.file)
                     continue
                 waiting.append(pool.submit(self._encode, writer, f"{stem}.png", raw.image, size))
                 if len(waiting) > _AHEAD:

@@ -2,14 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from dynprep.errors import UserError
-
-_KEY_LENGTH = 32  # hex digits: 128 bits, no chance of two recipes with one key
+KEY_LENGTH = 32  # hex digits: 128 bits, no chance of two recipes with one key
 
 
 @dataclass(frozen=True)
@@ -35,14 +31,4 @@ class Recipe:
     def key(self) -> str:
         """Hex digits that name the result: a hash of the recipe's canonical JSON."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
-        return hashlib.sha256(text.encode()).hexdigest()[:_KEY_LENGTH]
-
-
-def read_recipe(seal: Mapping[str, Any], folder: Path) -> Recipe:
-    """The recipe in a result's seal. Raises UserError for one of another version of dynprep."""
-    try:
-        return Recipe(**seal["recipe"])
-    except (KeyError, TypeError):
-        raise UserError(
-            f"{folder}: made by another version of dynprep; run the command that made it again, or remove it"
-        ) from None
+        return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

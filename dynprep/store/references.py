@@ -1,18 +1,45 @@
 """Which runs and datasets use which results, so that others can be removed."""
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 from dynprep.errors import UserError
 from dynprep.files import write_json
+from dynprep.foreign import Malformed, read_json
 from dynprep.run_file import RUN_FILE
-from dynprep.store.store import Store
+from dynprep.store.store import REFERENCES, Store
 
-FOLDER = "references"
 PROVENANCE = "dynprep.json"  # in a dataset: what filled it
+
+
+class RunShape(TypedDict):
+    """What a provenance says of the run that wrote the dataset last."""
+
+    folder: str
+    sweep: str | None
+    started: float
+
+
+class ProvenanceShape(TypedDict):
+    """A dataset's provenance, as far as the program itself reads it."""
+
+    run: RunShape
+    layout: dict[str, str]
+    folders: dict[str, dict[str, Any]]
+    made_of: dict[str, dict[str, str]]
+
+
+class _ReferenceShape(TypedDict):
+    """A note as JSON."""
+
+    run: str
+    started: float
+    dataset_dir: str
+    results: dict[str, dict[str, str]]
+    pinned: bool
 
 
 @dataclass(frozen=True)
@@ -47,12 +74,12 @@ class Reference:
     def _is(self, path: Path, *where: str) -> bool:
         """Whether the file says that this run wrote it."""
         try:
-            value = json.loads(path.read_text())
+            value = read_json(path, dict[str, Any])
             for name in where:
                 value = value[name]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return False
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, Malformed, KeyError, TypeError):
             return True  # there, but not to be read: nothing is given up for that
         return bool(value == self.started)
 
@@ -80,7 +107,7 @@ def remember(
         pinned,
     )
     name = hashlib.sha256(f"{reference.run} {started}".encode()).hexdigest()[:32]
-    write_json(store.root / FOLDER / f"{name}.json", asdict(reference))
+    write_json(store.root / REFERENCES / f"{name}.json", asdict(reference), durable=True)
 
 
 def made_in(store: Store, path: Path) -> dict[str, str]:
@@ -94,11 +121,14 @@ def made_in(store: Store, path: Path) -> dict[str, str]:
 def references(store: Store) -> dict[Path, Reference]:
     """All notes, by file. Raises UserError for one that cannot be read."""
     notes = {}
-    for path in sorted((store.root / FOLDER).glob("*.json")):
+    for path in sorted((store.root / REFERENCES).glob("*.json")):
         try:
-            notes[path] = Reference(**json.loads(path.read_text()))
-        except (ValueError, TypeError) as error:
+            raw: _ReferenceShape = read_json(path, _ReferenceShape)
+        except FileNotFoundError:  # removed meanwhile
+            continue
+        except (Malformed, OSError) as error:
             raise UserError(
-                f"{path}: not readable ({error}); remove it, or what it names counts as unused"
+                f"{error}; it says which results a run uses: remove it if that run is not needed any more"
             ) from None
+        notes[path] = Reference(**raw)
     return notes

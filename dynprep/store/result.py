@@ -4,8 +4,12 @@ import hashlib
 import io
 import json
 import os
+import platform
+import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -13,30 +17,40 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from dynprep.cores import cores
+from dynprep.durable import sync_folder
 from dynprep.errors import UserError
 from dynprep.files import (
     TEMPORARY,
+    array_of,
     atomic_path,
-    link,
     read_array,
     read_arrays,
     sha256,
     sweep_temporary,
     write_json,
 )
+from dynprep.links import READ_ONLY, clone
 from dynprep.store.recipe import Recipe
+from dynprep.store.seal import (
+    Item,
+    Seal,
+    read_beginning,
+    read_index,
+    read_seal,
+    seal_json,
+)
+from dynprep.store.verified import Damaged, is_as_written, read_verified, remember
 
 SEAL = "result.json"
-_READ_ONLY = 0o444  # datasets share these bytes by hard link: an edit there would reach the store
+BEGINNING = "recipe.json"
+_INDEX = "index.*.jsonl"
+_KEPT = "index.before.jsonl"  # items of a run before, which are still valid
+_IMAGES = ("PNG", "JPEG")
 
 
-@dataclass
-class Item:
-    """One complete item: its files by name with (size in bytes, SHA-256), and notes to the user."""
-
-    name: str
-    files: dict[str, tuple[int, str]] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
+class NotFinite(UserError):
+    """A value that is NaN or infinite and was about to be stored."""
 
 
 class _Hashing(io.RawIOBase):
@@ -66,12 +80,18 @@ class ItemWriter:
         self.item.notes.append(text)
 
     def array(self, name: str, value: NDArray[Any]) -> None:
-        """Write ``value`` as .npy, read back without pickle."""
+        """Write ``value`` as .npy, read back without pickle. Raises NotFinite for NaN and infinity."""
         assert not value.dtype.hasobject
+        self._check_finite(name, value)
         self._write(name, lambda file: np.lib.format.write_array(file, np.ascontiguousarray(value)))
 
     def arrays(self, name: str, **values: NDArray[Any]) -> None:
-        """Write several arrays as one uncompressed .npz (the same values, the same bytes)."""
+        """Write several arrays as one uncompressed .npz (the same values, the same bytes).
+
+        Raises NotFinite for NaN and infinity.
+        """
+        for key, value in values.items():
+            self._check_finite(f"{name} ({key})", value)
         buffer = io.BytesIO()
         np.savez(buffer, allow_pickle=False, **values)
         self.data(name, buffer.getvalue())
@@ -83,23 +103,40 @@ class ItemWriter:
         self.data(name, buffer.getvalue())
 
     def json(self, name: str, value: Any) -> None:
-        """Write ``value`` as JSON; NaN and infinity are refused."""
-        self.data(name, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+        """Write ``value`` as JSON. Raises NotFinite for NaN and infinity."""
+        try:
+            text = json.dumps(value, indent=1, allow_nan=False)
+        except ValueError:
+            raise NotFinite(f"{name}: a value is not finite; check the input") from None
+        self.data(name, (text + "\n").encode())
 
     def data(self, name: str, value: bytes | memoryview) -> None:
         """Write bytes as they are."""
         self._write(name, lambda file: file.write(value))
 
-    def adopt(self, name: str, source: Path) -> None:
-        """Take in a file of the user's by hard link (or copy), its permissions untouched."""
-        link(source, self.folder / name)
-        self.item.files[name] = (source.stat().st_size, sha256(source))
+    def adopt(self, name: str, source: Path, digest: str) -> None:
+        """Take in a copy of a file of the user's, which shares its blocks where the file system can do that.
 
-    def take(self, name: str, temporary: Path) -> None:
-        """Take in a file that another library wrote at ``temporary``, in this result's folder."""
-        self.item.files[name] = (temporary.stat().st_size, sha256(temporary))
-        temporary.chmod(_READ_ONLY)
+        digest: its SHA-256 when it was looked at. Raises UserError where it holds something else by now.
+        """
+        temporary = self.temporary(name)
+        temporary.unlink(missing_ok=True)
+        clone(source, temporary)
+        if sha256(temporary) != digest:
+            temporary.unlink()
+            raise UserError(f"{source}: was changed while dynprep read it; run the command again")
+        self.take(name, temporary, digest)
+
+    def take(self, name: str, temporary: Path, digest: str | None = None) -> None:
+        """Take in a file that another library wrote at ``temporary``, in this result's folder.
+
+        digest: its SHA-256, where it is known.
+        """
+        digest = digest or sha256(temporary)
+        self.item.files[name] = (temporary.stat().st_size, digest)
+        temporary.chmod(READ_ONLY)
         os.replace(temporary, self.folder / name)
+        remember(self.folder / name, digest)
 
     def temporary(self, name: str) -> Path:
         """A path for a library to write to before ``take``."""
@@ -110,16 +147,30 @@ class ItemWriter:
             with temporary.open("wb") as file:
                 hashing = _Hashing(file)
                 fill(hashing)
-            temporary.chmod(_READ_ONLY)
+            temporary.chmod(READ_ONLY)
         self.item.files[name] = (hashing.size, hashing.digest.hexdigest())
+        remember(self.folder / name, hashing.digest.hexdigest())
+
+    def _check_finite(self, name: str, value: NDArray[Any]) -> None:
+        if value.dtype.kind not in "fc":
+            return
+        bad = int(value.size - np.isfinite(value).sum())
+        if bad:
+            raise NotFinite(
+                f"{name}: {bad} of {value.size} values are not finite; of a network's output, use "
+                "trainer.precision=bf16-true or 32-true and check its weights; else check the input"
+            )
 
 
 class Result:
-    """The folder of one recipe's result. Picklable, so that every rank can open it."""
+    """The folder of one recipe's result. Picklable, so that every rank can open it.
+
+    What is read through it is compared with the hash that it was written with, once a process; ``Damaged`` is
+    raised for another content.
+    """
 
     def __init__(self, folder: Path, recipe: Recipe) -> None:
         self.folder, self.recipe = folder, recipe
-        self._index: Path | None = None
 
     def __repr__(self) -> str:
         return f"Result({self.recipe.stage} {self.recipe.key})"
@@ -140,76 +191,118 @@ class Result:
         return self.folder.parents[1]
 
     def file(self, name: str) -> Path:
-        """Where a file of this result lies."""
+        """Where a file of this result lies, whatever it holds."""
         return self.folder / name
+
+    def holds(self, name: str) -> bool:
+        """Whether the result has a file called ``name``."""
+        try:
+            self.fact(name)
+        except Damaged:
+            return False
+        return True
 
     # reading ------------------------------------------------------------------------------
 
+    def bytes(self, name: str) -> bytearray:
+        """The content of the file ``name``. Raises Damaged where it is not as it was written."""
+        return read_verified(self.file(name), *self.fact(name))
+
+    def checked_file(self, name: str) -> Path:
+        """Where the file ``name`` lies, once its content was found to be as it was written; else raises Damaged."""
+        path = self.file(name)
+        if not is_as_written(path, *self.fact(name)):
+            raise Damaged(path)
+        return path
+
     def array(self, name: str) -> NDArray[Any]:
         """The .npy file ``name``."""
-        return read_array(self.file(name))
+        return array_of(self.bytes(name))
+
+    def mapped(self, name: str) -> NDArray[Any]:
+        """The .npy file ``name``, read from the disk when it is used."""
+        return read_array(self.checked_file(name), mapped=True)
 
     def arrays(self, name: str) -> dict[str, NDArray[Any]]:
         """The arrays of the .npz file ``name``."""
-        return read_arrays(self.file(name))
+        return read_arrays(io.BytesIO(self.bytes(name)))
 
     def image(self, name: str) -> NDArray[Any]:
         """The pixels of the image file ``name``."""
-        with Image.open(self.file(name)) as image:
+        with Image.open(io.BytesIO(self.bytes(name)), formats=_IMAGES) as image:
             return np.asarray(image)
 
     def json(self, name: str) -> Any:
         """The value in the JSON file ``name``."""
-        return json.loads(self.file(name).read_text())
+        return json.loads(self.bytes(name))
 
-    def seal(self) -> dict[str, Any] | None:
-        """What was written when the result became complete; None while it is not."""
+    def fact(self, name: str) -> tuple[int, str]:
+        """Size in bytes and SHA-256 that the file ``name`` was written with. Raises Damaged where there is none."""
+        seal = self._sealed(self.folder, self.key)
+        files = seal.files if seal is not None else {}
+        if name not in files:
+            raise Damaged(self.file(name))
+        return files[name]
+
+    def seal(self) -> Seal | None:
+        """What was written when the result became complete; None while it is not.
+
+        A seal that is damaged, or of another result, is none, and so is one of a result whose inputs have other
+        bytes by now than it was made from.
+        """
+        seal = self._sealed(self.folder, self.key)
+        return seal if seal is not None and self._is_current(seal.made_from) else None
+
+    @staticmethod
+    def _sealed(folder: Path, key: str) -> Seal | None:
+        path = folder / SEAL
         try:
-            return json.loads((self.folder / SEAL).read_text())
-        except FileNotFoundError:
+            status = path.stat()
+        except OSError:
             return None
-        except ValueError as error:
-            raise UserError(
-                f"{self.folder / SEAL}: not readable ({error}); remove that folder"
-            ) from None
+        return _cached_seal(path, key, status.st_mtime_ns, status.st_size, status.st_ino)
+
+    def _is_current(self, made_from: Mapping[str, str]) -> bool:
+        """Whether the inputs, as far as they are still here, hold what the result was made from."""
+        now = self._inputs()
+        return all(now.get(name, content) == content for name, content in made_from.items())
+
+    def _inputs(self) -> dict[str, str]:
+        """By input, what identifies the content of its result, of those that are complete."""
+        folders = {name: self.store_folder / name / key for name, key in self.recipe.inputs.items()}
+        seals = {name: self._sealed(folder, folder.name) for name, folder in folders.items()}
+        return {name: seal.content for name, seal in seals.items() if seal is not None}
 
     # what is complete ---------------------------------------------------------------------
 
     def items(self) -> dict[str, Item]:
-        """Items indexed so far, by name; a line cut short by a crash does not count."""
-        items: dict[str, Item] = {}
+        """Items indexed so far, by name."""
         seal = self.seal()
         if seal is not None:
-            lines = [json.dumps(entry) for entry in seal["items"]]
-        else:
-            lines = []
-            for path in sorted(self.folder.glob("index.*.jsonl")):
-                lines += path.read_text(errors="replace").splitlines()
-        for line in lines:
-            try:
-                entry = json.loads(line)
-                files = {k: (int(v[0]), str(v[1])) for k, v in entry["files"].items()}
-                items[entry["name"]] = Item(entry["name"], files, list(entry["notes"]))
-            except (ValueError, KeyError, TypeError):
-                continue
-        return items
+            return seal.items
+        begun = read_beginning(self.folder / BEGINNING, self.recipe.stage, self.key)
+        if begun is None or not self._is_current(begun["made_from"]):
+            return {}
+        return read_index(sorted(self.folder.glob(_INDEX)))
 
-    def valid_items(self, verify: bool) -> dict[str, Item]:
-        """Items whose files are there with the right size and, when ``verify``, the right hash."""
-        return {
-            name: item
-            for name, item in self.items().items()
-            if all(
-                self._is_valid(n, size, digest, verify) for n, (size, digest) in item.files.items()
-            )
-        }
+    def valid_items(self) -> dict[str, Item]:
+        """Items whose files are all there and as they were written."""
+        items = self.items()
+        facts = [(name, *fact) for item in items.values() for name, fact in item.files.items()]
 
-    def _is_valid(self, name: str, size: int, digest: str, verify: bool) -> bool:
-        path = self.folder / name
-        try:
-            return path.stat().st_size == size and (not verify or sha256(path) == digest)
-        except OSError:
+        def holds(fact: tuple[str, int, str]) -> bool:
+            return is_as_written(self.folder / fact[0], *fact[1:])
+
+        with ThreadPoolExecutor(cores()) as pool:  # hashing releases the interpreter's lock
+            held = dict(zip((fact[0] for fact in facts), pool.map(holds, facts), strict=True))
+        return {k: item for k, item in items.items() if all(held[name] for name in item.files)}
+
+    def is_complete(self, expected: Iterable[str]) -> bool:
+        """Whether the result is sealed with exactly the items of these names, and all of their files are valid."""
+        seal = self.seal()
+        if seal is None or set(seal.items) != set(expected):
             return False
+        return len(self.valid_items()) == len(seal.items)
 
     # writing ------------------------------------------------------------------------------
 
@@ -217,13 +310,15 @@ class Result:
         """Prepare for writing: only ``items`` stay indexed. The caller holds the lock."""
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep_temporary(self.folder)
-        with atomic_path(self.folder / "index.before.jsonl") as temporary:
+        with atomic_path(self.folder / _KEPT) as temporary:
             temporary.write_text(
                 "".join(json.dumps(asdict(item)) + "\n" for item in items.values())
             )
+        beginning = {"recipe": asdict(self.recipe), "made_from": self._inputs()}
+        write_json(self.folder / BEGINNING, beginning)
         (self.folder / SEAL).unlink(missing_ok=True)  # only now: a crash in between forgets nothing
-        for path in self.folder.glob("index.*.jsonl"):
-            if path.name != "index.before.jsonl":
+        for path in self.folder.glob(_INDEX):
+            if path.name != _KEPT:
                 path.unlink()
 
     def writer(self, item: str) -> ItemWriter:
@@ -233,11 +328,11 @@ class Result:
     def add(self, writer: ItemWriter) -> None:
         """Index an item whose files are complete. Each process has an index file, so that no two mix."""
         line = json.dumps(asdict(writer.item)) + "\n"
-        with (self.folder / f"index.{os.getpid()}.jsonl").open("a") as file:
+        with (self.folder / f"index.{_host()}-{os.getpid()}.jsonl").open("a") as file:
             file.write(line)
 
     def close(self, expected: Iterable[str], facts: dict[str, Any]) -> None:
-        """Seal the result; raises RuntimeError if an expected item is missing."""
+        """Seal the result, once its files are on the disk. Raises RuntimeError if an expected item is missing."""
         indexed = self.items()
         names = list(expected)
         missing = [name for name in names if name not in indexed]
@@ -246,7 +341,22 @@ class Result:
                 f"{self.recipe.stage}: {len(missing)} of {len(names)} items were not written, "
                 f"e.g. {missing[:3]}; a worker process may have died"
             )
-        items = [asdict(indexed[name]) for name in names]
-        write_json(self.folder / SEAL, {"recipe": asdict(self.recipe), **facts, "items": items})
-        for path in self.folder.glob("index.*.jsonl"):
-            path.unlink()
+        begun = read_beginning(self.folder / BEGINNING, self.recipe.stage, self.key)
+        made_from = begun["made_from"] if begun is not None else self._inputs()
+        sealed = [indexed[name] for name in names]
+        sync_folder(self.folder)
+        seal = seal_json(self.recipe, made_from, sealed, facts)
+        write_json(self.folder / SEAL, seal, durable=True)
+        for path in (*self.folder.glob(_INDEX), self.folder / BEGINNING):
+            path.unlink(missing_ok=True)
+
+
+@lru_cache
+def _host() -> str:
+    """This machine's name as part of a file's name: on a shared file system process numbers repeat."""
+    return re.sub(r"[^\w-]", "_", platform.node()) or "host"
+
+
+@lru_cache(maxsize=256)  # of long clips they are large, and every read looks into one
+def _cached_seal(path: Path, key: str, changed: int, size: int, inode: int) -> Seal | None:
+    return read_seal(path, path.parents[1].name, key)

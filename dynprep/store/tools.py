@@ -1,7 +1,6 @@
 """What a store holds, what uses it, and what may be removed."""
 
 import contextlib
-import json
 import os
 import shutil
 import time
@@ -9,14 +8,22 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import Timeout
-
 from dynprep.errors import UserError
-from dynprep.files import TEMPORARY, link
+from dynprep.files import TEMPORARY
+from dynprep.foreign import read_json
+from dynprep.links import place, resolve_link
+from dynprep.store.locks import Busy
 from dynprep.store.recipe import Recipe
-from dynprep.store.references import FOLDER, PROVENANCE, Reference, references, remember
-from dynprep.store.result import SEAL, Result
-from dynprep.store.store import LOCKS, Store
+from dynprep.store.references import (
+    PROVENANCE,
+    ProvenanceShape,
+    Reference,
+    references,
+    remember,
+)
+from dynprep.store.result import BEGINNING, SEAL, Result
+from dynprep.store.seal import read_beginning, read_seal
+from dynprep.store.store import LOCKS, REFERENCES, Store, is_result_folder
 
 _FRESH = 3600.0  # seconds: what was written since may belong to a run that is under way
 
@@ -49,28 +56,39 @@ def contents(store: Store) -> list[StoredResult]:
             for name in reference.names():
                 users.setdefault(name, []).append(reference.run)
     results = []
-    for stage in sorted(p for p in store.root.iterdir() if p.is_dir()):
-        if stage.name in (LOCKS, FOLDER):
+    for stage in sorted(p for p in store.root.iterdir() if p.is_dir() and not p.is_symlink()):
+        if stage.name in (LOCKS, REFERENCES):
             continue
-        for folder in sorted(p for p in stage.iterdir() if p.is_dir()):
-            results.append(_describe(stage.name, folder, users.get((stage.name, folder.name), [])))
+        for folder in sorted(filter(is_result_folder, stage.iterdir())):
+            stored = _describe(stage.name, folder, users.get((stage.name, folder.name), []))
+            results += [stored] if stored is not None else []
     return sorted(results, key=lambda r: r.made)
 
 
-def _describe(stage: str, folder: Path, users: list[str]) -> StoredResult:
-    seal = Result(folder, Recipe(stage, "")).seal()
-    recipe = (seal or {}).get("recipe", {})
-    inputs = tuple(sorted(recipe.get("inputs", {}).items()))
+def _describe(stage: str, folder: Path, users: list[str]) -> StoredResult | None:
+    """The result in ``folder``; None where nothing in it says that it is that stage's and has that key."""
+    seal = read_seal(folder / SEAL, stage, folder.name)
+    begun = None if seal else read_beginning(folder / BEGINNING, stage, folder.name)
+    if seal is None and begun is None:
+        return None
+    recipe = seal.recipe if seal is not None else Recipe(**begun["recipe"]) if begun else None
+    assert recipe is not None
     size = 0
     for file in folder.iterdir():
         with contextlib.suppress(FileNotFoundError):  # a temporary name, renamed meanwhile
             size += file.stat().st_size
-    path = folder / SEAL if seal else folder
-    made = path.stat().st_mtime
-    backend = str(recipe.get("backend", ""))
-    is_view = bool((seal or {}).get("view"))
+    made = (folder / SEAL if seal else folder).stat().st_mtime
     return StoredResult(
-        stage, folder.name, folder, size, bool(seal), is_view, made, backend, inputs, tuple(users)
+        stage=stage,
+        key=folder.name,
+        folder=folder,
+        bytes=size,
+        is_complete=seal is not None,
+        is_view=seal is not None and bool(seal.facts.get("view")),
+        made=made,
+        backend=recipe.backend if seal is not None else "",
+        inputs=tuple(sorted(recipe.inputs.items())),
+        users=tuple(users),
     )
 
 
@@ -118,11 +136,11 @@ def _remove(
     gone = []
     for stored in (k for k in shown if k.folder in still):
         try:
-            with store.lock_named(stored.stage, stored.key).acquire(timeout=0):
+            with store.lock_named(stored.stage, stored.key).hold(wait=False):
                 away = stored.folder.with_name(f"{TEMPORARY}gone-{stored.key}")
                 os.replace(stored.folder, away)  # at once: half a result must not be found
                 shutil.rmtree(away)
-        except Timeout:
+        except Busy:
             busy.append(stored)
             continue
         gone.append(stored)
@@ -135,15 +153,14 @@ def _remove(
 def verify(store: Store, tell: Callable[[str], None]) -> int:
     """Re-hash every file of every complete result, and return how many items are damaged.
 
-    tell: is called for each item that is not as it was written. A run with store.verify=true that needs such an
-    item makes it again.
+    tell: is called for each item that is not as it was written. A run that needs such an item makes it again.
     """
     damaged = 0
     for stored in contents(store):
         if not stored.is_complete:
             continue
         result = store.open_result(stored.stage, stored.key)
-        for name in sorted(result.items().keys() - result.valid_items(True).keys()):
+        for name in sorted(result.items().keys() - result.valid_items().keys()):
             damaged += 1
             tell(f"{result.folder}: item {name} is not as it was written")
     return damaged
@@ -179,11 +196,11 @@ def _copy(result: Result, other: Store) -> int:
     folder = other.result(result.recipe).folder
     if (folder / SEAL).exists():
         return 0
-    with other.lock(result):
+    with other.lock(result).hold():
         away = folder.with_name(f"{TEMPORARY}{folder.name}")
         away.mkdir(parents=True, exist_ok=True)
         for name in _files(result):
-            link(result.folder / name, away / name)
+            place(result.folder / name, away / name, resolve_link("auto"))
         if folder.exists():  # of a run that was stopped there
             shutil.rmtree(folder)
         os.replace(away, folder)
@@ -195,8 +212,8 @@ def _reference_of(store: Store, run: Path, scene: str) -> Reference:
     given = run.absolute()
     wanted: float | None = None
     for dataset in (given, given / scene):
-        if (dataset / PROVENANCE).is_file():
-            wanted = json.loads((dataset / PROVENANCE).read_text()).get("run", {}).get("started")
+        with contextlib.suppress(OSError):
+            wanted = read_json(dataset / PROVENANCE, ProvenanceShape)["run"]["started"]
     matching = [
         r
         for r in references(store).values()

@@ -33,8 +33,10 @@ from dynprep.artefacts.prior import DepthPrior
 from dynprep.artefacts.relative_disparity import RelativeDisparity
 from dynprep.artefacts.tracks import Pairs, PairTracks, TrackForm
 from dynprep.errors import UserError
+from dynprep.files import sha256
 from dynprep.scene.frames import Frame, Frames
 from dynprep.store import ItemWriter, Recipe, Result, Store
+from dynprep.store.verified import Damaged
 
 Array = NDArray[Any]
 H, W = 6, 10
@@ -77,8 +79,15 @@ def result(tmp_path: Path) -> Result:
 
 def opened(folder: Path, **options: Any) -> Result:
     """A result to write to and to read from."""
-    made = Store(folder).result(Recipe("made_up", "test", options=options))
+    made = Store(folder / "store").result(Recipe("made_up", "test", options=options))
     made.begin({})
+
+    def fact(name: str) -> tuple[int, str]:  # read before it is sealed
+        if not made.file(name).exists():
+            raise Damaged(made.file(name))
+        return made.file(name).stat().st_size, sha256(made.file(name))
+
+    made.fact = fact  # type: ignore[method-assign]
     return made
 
 

@@ -103,7 +103,7 @@ def test_memory_and_batches_change_no_number(
         "pieces": ["flow.memory_gb=0.001"],
         "together": ["flow.together=3", "batch_size=4"],
     }.items():
-        other = tracks(run_here(*given, *options, f"store_dir={tmp_path / name}", name=name))
+        other = tracks(run_here(*given, *options, f"store_dir={tmp_path / name}_store", name=name))
         assert usual.keys() == other.keys()
         for pair, found in usual.items():
             assert np.abs(found - other[pair]).max() < 1e-3

@@ -595,8 +595,8 @@ def test_half_precision_is_near(
     run_here(*options, name="full")
     full = np.load(stored(tmp_path, "depth") / "00001.npy")
     half = [f"trainer.precision={precision}", "trainer.channels_last=true"]
-    run_here(*options, *half, f"store_dir={tmp_path / 'half'}", name="half")
-    near = np.load(only(tmp_path / "half" / "depth") / "00001.npy")
+    run_here(*options, *half, f"store_dir={tmp_path / 'half_store'}", name="half")
+    near = np.load(only(tmp_path / "half_store" / "depth") / "00001.npy")
     assert not np.array_equal(near, full)
     assert np.median(np.abs(near - full)) < 0.05 * np.ptp(full)
 

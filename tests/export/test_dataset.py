@@ -10,13 +10,14 @@ import torch
 from PIL import Image
 
 from dynprep.errors import UserError
-from tests.conftest import SMALL, RunHere, sliding, write_frames, write_video
+from dynprep.links import LinkKind, place
+from tests.conftest import SMALL, RunHere, sliding, tree, write_frames, write_video
 from tests.contract import faults
 
 
 @pytest.mark.usefixtures("small_store")
 def test_dataset_is_complete_linked_and_explained(run_here: RunHere, tmp_path: Path) -> None:
-    scene = run_here(*SMALL) / "dataset" / "demo"
+    scene = run_here(*SMALL, "dataset.link=hard") / "dataset" / "demo"
     assert not faults(scene)
     linked = [p for p in scene.rglob("*") if p.is_file() and p.suffix in (".png", ".npy")]
     assert linked and all(p.stat().st_nlink >= 2 for p in linked)
@@ -69,14 +70,14 @@ def test_tracks_npy_and_pth_say_the_same(run_here: RunHere) -> None:
     assert ((1 - tracks[:, 2]) * tracks[:, 3]).mean() > 5 * (tracks[:, 2] * tracks[:, 3]).mean()
 
 
-def test_plain_frames_are_linked_and_resized_ones_are_not(
+def test_plain_frames_are_taken_as_they_are_and_resized_ones_are_not(
     run_here: RunHere, tmp_path: Path
 ) -> None:
     frames = sliding(3, 120, 160)
     plain = write_frames(tmp_path / "plain" / "images", frames)
     out = run_here("data=frames", f"data.path={plain}", "stages=[masks]", "masks=none", name="a")
     shown = out / "dataset" / "plain" / "images" / "00001.png"
-    assert os.path.samefile(plain / "00001.png", shown)
+    assert shown.read_bytes() == (plain / "00001.png").read_bytes()
     jpegs = write_frames(tmp_path / "jpegs" / "images", frames, ".JPG")
     out = run_here("data=frames", f"data.path={jpegs}", "stages=[masks]", "masks=none", name="b")
     assert (out / "dataset" / "jpegs" / "images" / "00001.jpg").is_file()
@@ -157,23 +158,23 @@ def test_a_crash_while_laying_out_does_not_lock_the_folder(
     from dynprep.export import dataset
 
     scene = run_here(*SMALL) / "dataset" / "demo"
-    links: list[Path] = []
+    before = tree(scene)
+    placed: list[Path] = []
 
-    def crash(source: Path, target: Path) -> None:
-        if len(links) == 5:
+    def crash(source: Path, target: Path, kind: LinkKind) -> None:
+        if len(placed) == 5:
             (target.parent / f".tmp-123-{target.name}").write_bytes(b"half")  # what a kill leaves
             raise KeyboardInterrupt
-        links.append(target)
-        os.link(source, target.with_name(f".tmp-9-{target.name}"))
-        os.replace(target.with_name(f".tmp-9-{target.name}"), target)
+        placed.append(target)
+        place(source, target, kind)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset, "link", crash)
+        patch.setattr(dataset, "place", crash)
         with pytest.raises(KeyboardInterrupt):
             run_here(*SMALL, "depth.sigma=20.0")
-    run_here(*SMALL)  # back to the old options
+    assert tree(scene) == before  # the old one, whole
     run_here(*SMALL, "depth.sigma=20.0")
-    assert not list(scene.rglob(".tmp-*"))
+    assert sorted(p.name for p in scene.parent.iterdir()) == ["demo"]
     assert not faults(scene)
 
 
@@ -181,12 +182,12 @@ def test_a_crash_while_laying_out_does_not_lock_the_folder(
 def test_truncated_store_file_is_mended_in_the_same_dataset(
     run_here: RunHere, tmp_path: Path
 ) -> None:
-    scene = run_here(*SMALL) / "dataset" / "demo"
+    scene = run_here(*SMALL, "dataset.link=hard") / "dataset" / "demo"
     good = (scene / "aligned_depth_anything_v2" / "00001.npy").read_bytes()
     (victim,) = (tmp_path / "store" / "alignment").glob("*/00001.npy")
     victim.chmod(0o644)
     os.truncate(victim, 40)
-    run_here(*SMALL)
+    run_here(*SMALL, "dataset.link=hard")
     assert (scene / "aligned_depth_anything_v2" / "00001.npy").read_bytes() == good
 
 

@@ -1,12 +1,15 @@
 """Jobs side by side on a machine with several GPUs."""
 
+import getpass
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from dynprep.errors import UserError
 from dynprep.pipeline import devices
 
 
@@ -18,19 +21,18 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,3")
     monkeypatch.delenv("SLURM_JOB_ID", raising=False)
     yield
-    for lock in devices._held:
-        lock.release()
-    devices._held.clear()
+    devices._held.close()
+    devices._claims.clear()
 
 
-def taken_by_another_process(number: int) -> tuple[str, object]:
-    """What a further process takes."""
-    held = list(devices._held)
-    devices._held.clear()
+def taken_by_another_process(number: int) -> tuple[str, ExitStack]:
+    """What a further process takes, and what it holds."""
+    held, claims = devices._held, devices._claims
+    devices._held, devices._claims = ExitStack(), []
     os.environ["CUDA_VISIBLE_DEVICES"] = "0,3"
     devices.claim_gpu("auto", number)
-    mine = devices._held[0] if devices._held else None
-    devices._held[:] = held
+    mine = devices._held
+    devices._held, devices._claims = held, claims
     return os.environ["CUDA_VISIBLE_DEVICES"], mine
 
 
@@ -39,10 +41,10 @@ def test_each_process_takes_a_free_gpu_and_keeps_it() -> None:
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
     devices.claim_gpu("auto", 1)  # the next job of the same process
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
-    gpu, lock = taken_by_another_process(1)
-    assert gpu == "3" and lock is not None
-    assert taken_by_another_process(3) == ("3", None)  # none is free: shared evenly
-    lock.release()  # type: ignore[attr-defined]
+    gpu, held = taken_by_another_process(1)
+    assert gpu == "3"
+    assert taken_by_another_process(3)[0] == "3"  # none is free: shared evenly
+    held.close()
     assert taken_by_another_process(2)[0] == "3"
 
 
@@ -61,3 +63,11 @@ def test_one_gpu_is_no_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "visible_gpus", lambda: ["3"])
     devices.claim_gpu("auto", 5)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "0,3"
+
+
+def test_a_folder_of_another_users_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / f"dynprep-gpus-{getpass.getuser()}").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match="is not this user's folder"):
+        devices.claim_gpu("auto", 0)
+    assert not list((tmp_path / "elsewhere").iterdir())

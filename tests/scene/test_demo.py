@@ -27,7 +27,7 @@ def test_true_flow_carries_colours(
     truth = Truth(source.truth)
     for query, target in ((2, 10), (20, 6), (5, 5)):
         grid = np.stack(np.meshgrid(np.arange(216.0), np.arange(120.0)), -1)
-        at, visible = truth.follow(query, target, grid.reshape(-1, 2))
+        at, visible, _ = truth.follow(query, target, grid.reshape(-1, 2))
         at, hidden = at.reshape(grid.shape).astype(np.float32), ~visible.reshape(120, 216)
         warped = cv2.remap(images[target], at[..., 0], at[..., 1], cv2.INTER_LINEAR)
         seen = np.median(np.abs(warped - images[query])[~hidden])

@@ -46,7 +46,7 @@ PINNED = {
 # one choice of every other backend, with made-up weights
 CHOICES = {
     "masks=none": "841e5297c00cd3e467d8d5c620c91777",
-    "masks=folder masks.path={masks}": "d706af5e221f02f8f9c3136e09f69c22",
+    "masks=folder masks.path={masks}": "c3827336fd7e9c04df92c523ce6029c4",
     "metric_depth=parallax": "0c158ad9dac48b2778ed08a8e3c0deb2",
     "metric_depth=depth_pro": "6e425e5a33e9e351df599102a0a8b9e6",
     "metric_depth=zoedepth": "72299e049803c8894e75bd4b9fd4b3c5",
@@ -110,7 +110,7 @@ def keys(source: Fixed, *overrides: str) -> dict[str, str]:
     chosen = configured(*overrides)
     scenes = [(source, expected_frames(source.probe(), chosen.resolution))]
     store = Store(source.folder.parent / "store")
-    plan = make_plan(chosen.stages, chosen.wanted, scenes, store, False)
+    plan = make_plan(chosen.stages, chosen.wanted, scenes, store)
     return {name: result.key for name, result in plan.scenes[0].results.items()}
 
 

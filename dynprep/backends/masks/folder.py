@@ -7,29 +7,39 @@ from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from dynprep.arrays import BoolArray
+from dynprep.arrays import AnyArray, BoolArray
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.files import sha256_of_all
 from dynprep.options import Range
 from dynprep.scene.frames import match_files
-from dynprep.scene.pictures import listing, unreadable
+from dynprep.scene.image_files import opened
+from dynprep.scene.pictures import listing
 from dynprep.scene.source import Source
 from dynprep.stages.masks import Masks
+
+_JPEG_THRESHOLD = 127
+# a photograph has more values than this, and more than this share of them far from black and white
+_PHOTOGRAPH_VALUES, _PHOTOGRAPH_SHARE = 64, 0.2
+_FAR_FROM_ENDS = (40, 215)
 
 
 @dataclass
 class FolderMasks(Masks[BoolArray]):
-    """Image files, one a frame; values above ``threshold`` are object (palettes by index)."""
+    """Image files, one a frame; values above ``threshold`` are object (palettes by index).
+
+    Of JPEG files, whose values are blurred at edges, values above 127 are.
+    """
 
     path: str | None
     threshold: Annotated[int, Range(least=0)]
     missing: Literal["fail", "empty"]
 
     backend_id = "folder"
+    backend_version = 2
 
     def reads(self) -> tuple[type[Artefact], ...]:
         return (Images,)
@@ -70,13 +80,11 @@ class FolderMasks(Masks[BoolArray]):
         path = matched[item]
         if path is None:
             return np.zeros(frames.size, bool)
-        try:
-            with Image.open(path) as image:
-                flat = image if image.mode not in ("RGBA", "LA", "CMYK") else image.convert("RGB")
-                values = np.asarray(flat)
-        except (UnidentifiedImageError, OSError, SyntaxError) as error:
-            raise unreadable(path, error) from None
-        above = values > self.threshold
+        with opened(path) as image:
+            values = _values(image)
+            lossy = image.format == "JPEG"
+        _refuse_photograph(path, values)
+        above = values > (max(self.threshold, _JPEG_THRESHOLD) if lossy else self.threshold)
         mask: BoolArray = np.any(above, axis=-1) if above.ndim == 3 else above
         if mask.shape == frames.size:
             return mask
@@ -90,3 +98,28 @@ class FolderMasks(Masks[BoolArray]):
 
     def compute(self, samples: Sequence[BoolArray]) -> list[BoolArray]:
         return list(samples)
+
+
+def _values(image: Image.Image) -> AnyArray:
+    """The values (H, W) or (H, W, 3) that hold the mask: those of the alpha channel where only that one varies."""
+    if image.mode in ("RGBA", "LA"):
+        colours = np.asarray(image.convert("RGB"))
+        alpha = np.asarray(image.getchannel("A"))
+        is_plain = bool((colours == colours[:1, :1]).all())
+        return alpha if is_plain and alpha.min() < alpha.max() else colours
+    return np.asarray(image.convert("RGB") if image.mode == "CMYK" else image)
+
+
+def _refuse_photograph(path: Path, values: AnyArray) -> None:
+    """Raise UserError for a picture with many values between black and white."""
+    grey = values.max(-1) if values.ndim == 3 else values
+    if grey.dtype != np.uint8:
+        return
+    counts = np.bincount(grey.ravel(), minlength=256)
+    low, high = _FAR_FROM_ENDS
+    if (counts > 0).sum() > _PHOTOGRAPH_VALUES and counts[
+        low:high
+    ].sum() > _PHOTOGRAPH_SHARE * grey.size:
+        raise UserError(
+            f"{path}: looks like a photograph and not like a mask, which has few values; check masks.path"
+        )

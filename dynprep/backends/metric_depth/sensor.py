@@ -7,7 +7,6 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 from scipy.ndimage import distance_transform_edt
 
 from dynprep.arrays import AnyArray, Float32Array, Float64Array, UInt8Array
@@ -16,10 +15,12 @@ from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.maps import MetricMap
 from dynprep.errors import UserError
-from dynprep.files import read_array, sha256_of_all
+from dynprep.files import sha256_of_all
 from dynprep.options import Positive
+from dynprep.scene.array_files import read_numbers
 from dynprep.scene.frames import match_files
-from dynprep.scene.pictures import listing, unreadable
+from dynprep.scene.image_files import opened
+from dynprep.scene.pictures import listing
 from dynprep.scene.source import Source
 from dynprep.stages.base import NEUTRAL, parallel
 from dynprep.stages.metric_depth import MetricDepth
@@ -139,14 +140,11 @@ class SensorDepth(MetricDepth[SensorSample]):
 
 def _read(path: Path) -> AnyArray:
     """A depth map (H, W) as it is in the file."""
-    try:
-        if path.suffix.lower() == ".npy":
-            values = read_array(path)
-        else:
-            with Image.open(path) as image:
-                values = np.asarray(image)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise unreadable(path, error) from None
+    if path.suffix.lower() == ".npy":
+        values = read_numbers(path)
+    else:
+        with opened(path) as image:
+            values = np.asarray(image)
     values = values.squeeze()
     if values.ndim != 2:
         raise UserError(f"{path}: shape {values.shape}; a depth map has one value a pixel")
