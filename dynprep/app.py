@@ -48,6 +48,8 @@ def _failure_recorded(state: RunState) -> Iterator[None]:
         yield
     except BaseException as error:
         failure = str(error) or type(error).__name__
+        if isinstance(error, KeyboardInterrupt):
+            failure = "stopped"
         if state.summary is None or not isinstance(error, Exception):
             if state.record.values["status"] == RUNNING:
                 state.record.end(failure)

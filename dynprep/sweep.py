@@ -11,6 +11,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from dynprep import stopping
 from dynprep.run_file import FAILED, MARK, RUN_FILE, RUNNING, find_runs
 
 _LOOK_EVERY = 1.0  # seconds
@@ -113,5 +114,6 @@ class Announce(Callback):  # type: ignore[misc]
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         launcher = str(config.hydra.launcher._target_)
         sweep = Sweep(Path(str(config.hydra.sweep.dir)).absolute(), not in_process(launcher))
+        stopping.announce_main()
         _current.append(sweep)
         sweep.begin()

@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
+from dynprep import stopping
 from dynprep.errors import UserError
+from dynprep.stopping import STOPPED
 from dynprep.version import __version__
 
 Command = Callable[[Sequence[str]], int]
@@ -23,6 +25,7 @@ COMMANDS = {
 
 def main() -> int:
     """Run the command line and return the exit status. Without a command's name it is ``run``."""
+    stopping.install()
     arguments = sys.argv[1:]
     if arguments[:1] == ["--version"]:
         print(f"dynprep {__version__}")
@@ -32,12 +35,20 @@ def main() -> int:
         name, arguments = arguments[0], arguments[1:]
     try:
         command: Command = import_module(f"dynprep.commands.{COMMANDS[name]}").main
-        return command(arguments)
+        status = command(arguments)
+    except KeyboardInterrupt:
+        status = STOPPED
     except BrokenPipeError:  # whoever reads has seen enough
         sys.stderr.close()
         return 0
     except (UserError, OSError) as error:
-        return fail(str(error))
+        if not stopping.is_told():
+            return fail(str(error))
+        status = STOPPED
+    if stopping.is_told():  # even where a library swallowed the interrupt
+        fail(stopping.MESSAGE)
+        return STOPPED
+    return status
 
 
 def fail(text: str) -> int:

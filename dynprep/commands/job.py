@@ -18,14 +18,15 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from dynprep import stopping
 from dynprep.commands import fail
 from dynprep.conf_folder import CONF, conf_folders, users_conf
 from dynprep.config.hints import about_choice, about_option, check_choice, known_options
 from dynprep.errors import UserError
+from dynprep.stopping import STOPPED
 from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 
 _HELP_WIDTH = 98
-STOPPED = 130  # the exit status of a program that was interrupted
 _MULTIRUN = ("-m", "--multirun")
 # flags of Hydra that are followed by a value
 _WITH_VALUE = (
@@ -39,6 +40,8 @@ def _job(composed: DictConfig) -> float | None:
     # imported here, so that --help and mistyped options answer at once
     from dynprep.app import run
     from dynprep.record import Job, fail_early
+
+    stopping.end_with_main()
 
     hydra_config = HydraConfig.get()
     choices = {str(k): str(v) for k, v in hydra_config.runtime.choices.items()}
@@ -99,15 +102,18 @@ def _start(arguments: list[str]) -> int:
     except MissingConfigException as error:
         return fail(about_choice(error))
     except KeyboardInterrupt:
-        fail("stopped; run the same command again to go on where it stopped")
         return STOPPED
     except Exception as error:
+        if stopping.is_told():
+            return STOPPED
         sweep = current()
         if sweep is not None and (undone := unfinished(sweep.records())):
             # a job's error is printed with the jobs; a launcher's is its own
             if not any(str(error).startswith(why[:40]) for why in undone.values()):
                 fail(f"{_first_line(error)}; run the same command again to go on")
             return 1
+        if sweep is not None and sweep.in_parallel and not sweep.records():
+            return fail(f"no job began: {_first_line(error)}; run the same command again to go on")
         if isinstance(error, UserError):
             return fail(str(error))
         if isinstance(error, HydraException | OmegaConfBaseException):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from dynprep import stopping
 from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.files import free_bytes, human_bytes
@@ -115,6 +116,7 @@ def run_stage(
 
     Where another process is making the same result, waits for it and takes it.
     """
+    stopping.check()
     stage = plan.stages[name]
     run = StageRun(name, stage.backend_id)
     forget_peak()

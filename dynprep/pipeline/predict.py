@@ -1,6 +1,8 @@
 """A stage run by Lightning's predict loop: reading, computing and writing overlap."""
 
 import logging
+import multiprocessing
+import os
 import re
 import signal
 import sys
@@ -18,6 +20,7 @@ from lightning.pytorch.callbacks import BasePredictionWriter, Callback
 from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedException
 from torch.utils.data import DataLoader, Dataset
 
+from dynprep import stopping
 from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.pipeline.faults import explained, plain_errors
@@ -39,8 +42,7 @@ class _Failed:
 
 
 def _start_reader(_: int) -> None:
-    # Ctrl-C reaches the whole group: the main process alone acts on it, and ends its readers
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    stopping.obey_parent()
     torch.set_num_threads(1)
 
 
@@ -79,8 +81,11 @@ class StageModule(L.LightningModule):
         super().__init__()
         self.stage, self.tasks = stage, tasks
         self.most_at_once: int | None = None  # samples, once memory has run out
+        self.parent = os.getpid()
 
     def setup(self, stage: str) -> None:
+        if os.getpid() != self.parent:  # one of several ranks
+            stopping.obey_parent()
         one_thread_an_image()
         if self.trainer.world_size > 1:
             torch.set_num_threads(max(1, cores() // self.trainer.world_size))
@@ -207,6 +212,17 @@ def _of_scene(stage: Stage, task: Task, error: NotFinite) -> UserError:
     return UserError(f"stage {stage.name}, scene {task.scene.name}: {error}")
 
 
+class _Signals(Callback):
+    """Puts back the handlers that Lightning replaces: its own takes note of SIGTERM and goes on."""
+
+    def on_predict_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        assert isinstance(pl_module, StageModule)
+        if os.getpid() == pl_module.parent:
+            stopping.restore()
+        else:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
 class _Progress(Callback):
     def __init__(self, advance: Advance) -> None:
         self.advance = advance
@@ -237,7 +253,7 @@ def predict(
         threads = max(1, cores() // where["devices"])
         at_once = options.gpu_batch if on_device else stage.batch(threads)
     reading, writing = options.readers_and_writers(where["devices"])
-    callbacks: list[Callback] = [StoreWriter(stage, tasks, writing)]
+    callbacks: list[Callback] = [StoreWriter(stage, tasks, writing), _Signals()]
     following = None
     if where["devices"] == 1:
         callbacks.append(_Progress(advance))
@@ -272,13 +288,15 @@ def predict(
             if following is not None:
                 following.start()
             trainer.predict(StageModule(stage, tasks), loader, return_predictions=False)
-        except SystemExit:  # Lightning ends the program on Ctrl-C; here it is for the caller to end
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        except (SystemExit, KeyboardInterrupt):
+            # Lightning ends the program on Ctrl-C; here it is for the caller to end
+            stopping.restore()
+            _end_children()
             raise KeyboardInterrupt from None
         except ProcessRaisedException as error:
             raise _from_child(error) from None
         except (ProcessExitedException, RuntimeError) as error:
-            if "killed by signal: Interrupt" in str(error):  # a reader that had just begun
+            if stopping.is_told():  # the signal went to the whole group
                 raise KeyboardInterrupt from None
             if isinstance(error, ProcessExitedException) or "DataLoader worker" in str(error):
                 raise UserError(
@@ -315,6 +333,12 @@ class _Follower:
         self.ended.set()
         if self.thread.is_alive():
             self.thread.join()
+
+
+def _end_children() -> None:
+    """End ranks, which Python would wait for at its end."""
+    for child in multiprocessing.active_children():
+        child.kill()
 
 
 def _from_child(error: Exception) -> Exception:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -10,8 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dynprep.commands.job import STOPPED
-from tests.conftest import PROVENANCE, SMALL, RunHere, cli, tree
+from tests.conftest import PROVENANCE, SMALL, RunHere, tree
 from tests.processes import Forked
 
 STAGES = (
@@ -194,31 +192,6 @@ def test_jobs_of_a_sweep_do_not_overwrite_each_other(run_cli: Cli, tmp_path: Pat
     assert done.returncode != 0
     assert "another job of this sweep wrote it" in done.stderr.splitlines()[-1]
     assert (tmp_path / "OUT" / "demo" / "masks" / "00007.png").is_file()
-
-
-@pytest.mark.slow
-def test_ctrl_c_says_so_and_the_rerun_goes_on(tmp_path: Path) -> None:
-    # a stage of some seconds, so that the interrupt meets work and not the end of it
-    options = [
-        "data.count=28",
-        "data.height=240",
-        "data.width=320",
-        "flow.rate=16",
-        "stages=[tracks]",
-        "logger=none",
-        "logger.report=false",
-    ]
-    options += [f"store_dir={tmp_path / 'store'}", f"dataset_dir={tmp_path / 'out'}"]
-    process = Forked(tmp_path, *options, own_group=True)
-    end = time.monotonic() + 60
-    while not list(tmp_path.glob("store/optical_flow/*/*.npy")) and time.monotonic() < end:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to readers too
-    done = process.wait()
-    assert done.returncode == STOPPED
-    assert "stopped; run the same command again" in done.stderr.splitlines()[-1]
-    assert "Traceback" not in done.stderr
-    assert cli(tmp_path, *options).returncode == 0
 
 
 @pytest.mark.usefixtures("small_store")
