@@ -13,6 +13,7 @@ from dynprep.arrays import Float64Array, UInt8Array, check_shapes
 from dynprep.artefacts.images import Images
 from dynprep.config.build import Settings, settings
 from dynprep.config.compose import compose_config
+from dynprep.config.typed import trust_packages
 from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError, nearest
 from dynprep.scene.in_memory import ArraySource
@@ -49,6 +50,8 @@ def run(overrides: Sequence[str]) -> "Summary":
     usual_places = {"dataset_dir": folder / "dataset", "store_dir": Path(_STORE).absolute()}
     places = [f"{name}={path}" for name, path in usual_places.items() if name not in overridden]
     config, choices = compose_config([*own, *places])
+    if any(override.startswith("packages=") for override in own):
+        trust_packages(config["packages"])
     return run_app(config, choices, folder, Job(tuple(own)))
 
 

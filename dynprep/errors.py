@@ -11,6 +11,12 @@ class UserError(Exception):
     """
 
 
+def printable(text: str) -> str:
+    """``text`` with control characters and halves of characters written out: a file's name may hold anything, and a
+    terminal would obey it."""
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+
+
 def nearest(name: str, known: Sequence[str]) -> str:
     """Return 'did you mean a or b?' for a mistyped ``name``, or 'there is …' with all names where none is near."""
     close = difflib.get_close_matches(name, known, n=3, cutoff=0.5)

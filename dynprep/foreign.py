@@ -35,10 +35,11 @@ def read_limited(path: Path, most: int) -> bytes:
     """
     # a pipe would block the open itself
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    status = os.fstat(descriptor)
+    if stat.S_ISDIR(status.st_mode):
+        os.close(descriptor)
+        raise Malformed(f"{path}: is a folder, a file is meant")
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if stat.S_ISDIR(status.st_mode):
-            raise Malformed(f"{path}: is a folder, a file is meant")
         if not stat.S_ISREG(status.st_mode):
             raise Malformed(f"{path}: is a pipe or a device, a file is meant")
         if status.st_size > most:

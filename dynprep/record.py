@@ -1,7 +1,6 @@
 """A run's record, run.json: all that is needed to repeat it, compare it, and know what it was."""
 
 import hashlib
-import json
 import math
 import os
 import platform
@@ -15,13 +14,12 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from dynprep.errors import UserError
 from dynprep.files import write_json
 from dynprep.pipeline.plan import Plan
+from dynprep.record_shape import FORMAT
 from dynprep.run_file import DONE, FAILED, MARK, RUN_FILE, RUNNING
 from dynprep.store import Result
 
-_FORMAT = 2
 _ROOT = Path(__file__).resolve().parents[1]
 
 
@@ -62,7 +60,7 @@ class Record:
         self.path = folder / RUN_FILE
         self.started = time.time()
         self.values: dict[str, Any] = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "status": RUNNING,
             "failure": None,
             "job": job.number,
@@ -100,21 +98,6 @@ def _as_json(node: Any) -> Any:
     if isinstance(node, list | tuple):
         return [_as_json(v) for v in node]
     return str(node) if isinstance(node, float) and not math.isfinite(node) else node
-
-
-def read_record(folder: Path) -> dict[str, Any]:
-    """The record of the run in ``folder``. Raises UserError where there is none."""
-    path = folder / RUN_FILE if folder.is_dir() else folder
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path}: no record of a run ({error}); name a run's folder, such as "
-            "outputs/runs/DATE/TIME"
-        ) from None
-    if not isinstance(record, dict) or record.get("format") != _FORMAT:
-        raise UserError(f"{path}: not a record that this version can read")
-    return record
 
 
 def environment() -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """A multirun from above: follows its jobs, whoever launched them, and sums them up when all have ended."""
 
-import json
 import sys
 import threading
 from collections.abc import Mapping
@@ -12,6 +11,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from dynprep import stopping
+from dynprep.errors import printable
+from dynprep.foreign import Malformed, read_json
+from dynprep.record_shape import RecordShape
 from dynprep.run_file import FAILED, MARK, RUN_FILE, RUNNING, find_runs
 
 _LOOK_EVERY = 1.0  # seconds
@@ -60,8 +62,9 @@ class Sweep:
             path = folder / RUN_FILE
             try:
                 if path.stat().st_mtime_ns >= began:
-                    records[str(folder.relative_to(self.folder))] = json.loads(path.read_text())
-            except (OSError, ValueError):  # gone, or on a file system that shows halves
+                    name = str(folder.relative_to(self.folder))
+                    records[name] = read_json(path, RecordShape)
+            except (OSError, Malformed):  # gone, or on a file system that shows halves
                 continue
         return records
 
@@ -83,7 +86,8 @@ class Sweep:
 
 def tell_failed(job: object, failure: str) -> None:
     """Print on standard error that a job failed, and why."""
-    print(f"dynprep: job {job} failed: {' '.join(failure.split())}", file=sys.stderr, flush=True)
+    line = printable(" ".join(failure.split()))
+    print(f"dynprep: job {job} failed: {line}", file=sys.stderr, flush=True)
 
 
 def unfinished(records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

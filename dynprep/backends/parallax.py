@@ -12,7 +12,7 @@ from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.motion import CameraPath, Parallax, ParallaxMaps
 from dynprep.errors import UserError
-from dynprep.options import NotNegativeFloat, Positive
+from dynprep.options import Positive, Share
 from dynprep.scene.source import Source
 from dynprep.stages.base import Stage
 from dynprep.vision.edge_aware import spread
@@ -38,7 +38,7 @@ class DepthFromParallax(Stage):
     """The options that the relative and the metric parallax backend share."""
 
     fill_masked: bool
-    mask_margin: NotNegativeFloat
+    mask_margin: Share
     half_known: Positive
     strength: Positive
     sigma: Positive

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from dynprep import stopping
-from dynprep.errors import UserError
+from dynprep.errors import UserError, printable
 from dynprep.stopping import STOPPED
 from dynprep.version import __version__
 
@@ -53,5 +53,5 @@ def main() -> int:
 
 def fail(text: str) -> int:
     """Say a fault in one line on standard error; returns the exit status for it."""
-    print(f"dynprep: {' '.join(text.split())}", file=sys.stderr)
+    print(f"dynprep: {printable(' '.join(text.split()))}", file=sys.stderr)
     return 1

@@ -22,6 +22,7 @@ from dynprep import stopping
 from dynprep.commands import fail
 from dynprep.conf_folder import CONF, conf_folders, users_conf
 from dynprep.config.hints import about_choice, about_option, check_choice, known_options
+from dynprep.config.typed import trust_packages
 from dynprep.errors import UserError
 from dynprep.stopping import STOPPED
 from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
@@ -62,6 +63,8 @@ def _job(composed: DictConfig) -> float | None:
         raise
     assert isinstance(plain, dict)
     config: dict[str, Any] = {str(k): v for k, v in plain.items()}
+    if any(override.lstrip("+").startswith("packages=") for override in overrides):
+        trust_packages(config["packages"])
     try:
         return run(config, choices, output, job).objective
     except UserError as error:
@@ -80,6 +83,10 @@ def _job(composed: DictConfig) -> float | None:
 
 def main(arguments: Sequence[str]) -> int:
     """Run a job or a multirun, and return the exit status."""
+    if any(argument.startswith("--experimental-rerun") for argument in arguments):
+        return fail(
+            "--experimental-rerun reads a pickle, which may run code; use dynprep reproduce RUN"
+        )
     status = _start(list(arguments))
     if (sweep := current()) is not None and status != STOPPED:
         sweep.end()

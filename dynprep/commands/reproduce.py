@@ -1,5 +1,6 @@
 """``dynprep reproduce RUN``: repeat a recorded run from nothing, and say whether the bytes are the same."""
 
+import argparse
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -8,22 +9,35 @@ from pathlib import Path
 from typing import Any
 
 from dynprep.app import run
+from dynprep.config.typed import trust_packages
 from dynprep.errors import UserError
 from dynprep.files import write_json
-from dynprep.record import Job, read_record
+from dynprep.record import Job
+from dynprep.record_shape import read_record
 from dynprep.run_file import DONE
 
 REPORT = "reproduction.json"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Repeat the run that the one argument names, and return the exit status."""
-    if len(arguments) != 1:
+    """Repeat the run that the argument names, and return the exit status."""
+    parser = argparse.ArgumentParser(prog="dynprep reproduce", description=__doc__)
+    parser.add_argument(
+        "run", type=Path, nargs="*", help="folder of the run, such as outputs/runs/DATE/TIME"
+    )
+    parser.add_argument(
+        "--package",
+        action="append",
+        default=[],
+        help="a package that you trust and whose classes the run used",
+    )
+    named = parser.parse_args(list(arguments))
+    if len(named.run) != 1:
         raise UserError(
-            "reproduce: name one run's folder, such as outputs/runs/DATE/TIME, and nothing else: it is "
-            "repeated as it was"
+            "reproduce: name one run's folder, such as outputs/runs/DATE/TIME: it is repeated as it was"
         )
-    return reproduce(Path(arguments[0]))
+    trust_packages(named.package)
+    return reproduce(named.run[0])
 
 
 def reproduce(original: Path) -> int:
@@ -40,6 +54,7 @@ def reproduce(original: Path) -> int:
     folder.mkdir(parents=True)
     if Path(before["folder"]).is_dir():  # relative paths mean what they meant
         os.chdir(before["folder"])
+    logger = before["config"].get("logger")
     results = [r for scene in before["scenes"].values() for r in scene["results"].items()]
     stages = {name for name, result in results if not result["helper"]}
     config = {
@@ -48,12 +63,14 @@ def reproduce(original: Path) -> int:
         "stages": sorted(stages) or "all",
         "store_dir": str(folder / "store"),
         "dataset_dir": str(folder / "dataset"),
-        "logger": {**before["config"]["logger"], "mode": "disabled"},
+        "logger": {**(logger if isinstance(logger, dict) else {}), "mode": "disabled"},
     }
     run(config, before["choices"], folder, Job(tuple(before["overrides"])))
     after = read_record(folder)
     outcome = {
-        scene: _results(was["results"], after["scenes"].get(scene, {}).get("results", {}))
+        scene: _results(
+            was["results"], after["scenes"][scene]["results"] if scene in after["scenes"] else {}
+        )
         for scene, was in before["scenes"].items()
     }
     changes = _changes(before["environment"], after["environment"])

@@ -8,7 +8,7 @@ from typing import Any
 from dynprep.artefacts import SceneResults
 from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
-from dynprep.record import read_record
+from dynprep.record_shape import RecordShape, read_record
 from dynprep.run_file import DONE, find_runs
 from dynprep.store import Result, Store
 
@@ -20,7 +20,7 @@ class Entry:
     name: str
     folder: Path
     scene: str
-    record: Mapping[str, Any]
+    record: RecordShape
 
     @property
     def results(self) -> Mapping[str, Mapping[str, Any]]:
@@ -47,7 +47,7 @@ class Entry:
         sizes = [node.get("parameters") for node in nodes]
         return {
             "seconds": sum(r["seconds"] or 0.0 for r in results),
-            "wall": self.record["seconds"],
+            "wall": self.record["seconds"] or 0.0,
             "GB": max((r["memory"] or 0 for r in results), default=0) / 1e9,
             "GPU_GB": max((r["device_memory"] or 0 for r in results), default=0) / 1e9,
             "parameters": sum(s for s in sizes if isinstance(s, int | float)),

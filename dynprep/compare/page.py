@@ -91,7 +91,7 @@ def _scene(name: str, entries: list[Entry], options: CompareOptions) -> dict[str
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":")).replace("</", "<\\/")
+    return json.dumps(value, separators=(",", ":")).replace("<", "\\u003c")
 
 
 def _agreement_shown(a: StageAgreement) -> dict[str, Any]:

@@ -15,7 +15,9 @@ def curves(charts: Mapping[str, Lines], stems: Sequence[str]) -> str:
     from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
-    with matplotlib.rc_context({"svg.hashsalt": "dynprep", "font.size": 8}):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "dynprep", "font.size": 8, "text.parse_math": False}
+    ):
         figure = Figure(figsize=_SIZE, layout="constrained")
         FigureCanvasSVG(figure)
         grid = figure.subplots(1, len(charts), squeeze=False)[0]

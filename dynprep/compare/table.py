@@ -6,9 +6,11 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from dynprep.compare.columns import Column, first
 from dynprep.compare.entries import Entry
+from dynprep.errors import printable
 
 _PLAIN_WIDTH = 80  # when nobody watches
 _GAP = 1
@@ -47,10 +49,10 @@ def to_terminal(
             table.add_column(title, justify=side, no_wrap=True)  # type: ignore[arg-type]
     for k, entry in enumerate(entries):
         cells = [
-            f"[bold green]{shown(c.values[k])}[/]" if k in c.best() else shown(c.values[k])
+            Text(printable(shown(c.values[k])), style="bold green" if k in c.best() else "")
             for c in fit
         ]
-        table.add_row(entry.name, *cells)
+        table.add_row(Text(printable(entry.name)), *cells)
     console.print(table)
 
 

@@ -16,6 +16,10 @@ from dynprep.scene.resolution import Resolution
 from dynprep.stages.base import Stage
 from dynprep.stages.context import StageContext
 
+_NODES = (
+    *("resolution", "trainer", "camera", "compare", "store", "dataset", "data", "layout", "logger"),
+)
+
 
 @dataclass
 class RunOptions:
@@ -27,6 +31,7 @@ class RunOptions:
     seed: Seed
     batch_size: AtLeastOne | None
     objective: str | None
+    packages: list[str]
 
     def __post_init__(self) -> None:
         for name in ("dataset_dir", "store_dir"):
@@ -106,7 +111,9 @@ def stage_nodes(
         path = f"{above}.{name}" if above else str(name)
         if TARGET not in node:
             yield from stage_nodes(node, path)
-        elif isinstance(node[TARGET], str) and issubclass(locate(node[TARGET], path), Stage):
+        elif not isinstance(node[TARGET], str):
+            raise UserError(f"{path}.{TARGET}={node[TARGET]}: the dotted path of a class is meant")
+        elif issubclass(locate(node[TARGET], path), Stage):
             yield path, node
 
 
@@ -116,6 +123,11 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     config: the composed configuration as plain values; choices: the choice of each group, for display. Raises
     UserError for the first fault.
     """
+    for name in _NODES:
+        if not isinstance(config.get(name), Mapping):
+            raise UserError(
+                f"{name}: the configuration has no such node; it is not one of this version"
+            )
     top = {k: v for k, v in config.items() if k in RunOptions.__dataclass_fields__}
     run = build_one(RunOptions, top, "")
     resolution = build(config["resolution"], "resolution")

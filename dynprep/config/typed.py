@@ -1,7 +1,7 @@
 """A configuration node checked against the class it configures, before anything is built."""
 
 import types
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from importlib import import_module
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -27,8 +27,24 @@ def ranges_of(kind: Any) -> list[tuple[Any, Range]]:
     return []
 
 
+# packages whose modules may be imported because a configuration names them
+_trusted = {"dynprep"}
+
+
+def trust_packages(names: Sequence[str]) -> None:
+    """Let ``_target_`` name classes of these packages, which the user has named on the command line."""
+    _trusted.update(names)
+
+
 def locate(path: str, where: str) -> type:
-    """The dataclass at a dotted path. Raises UserError, naming the node ``where``, if there is none."""
+    """The dataclass at a dotted path. Raises UserError, naming the node ``where``, if there is none, or if it is in a
+    package that the user has not named."""
+    package = path.partition(".")[0]
+    if package not in _trusted:
+        raise UserError(
+            f"{where}.{TARGET}={path}: is not of dynprep; if you trust that package, add packages=[{package}] to the "
+            "command line"
+        )
     try:
         module, _, name = path.rpartition(".")
         target_class = getattr(import_module(module), name)

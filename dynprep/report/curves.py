@@ -20,7 +20,9 @@ def alignment_svg(report: dict[str, Any]) -> str:
 
     fits = list(report["frames"].values())
     refused = [k for k, fit in enumerate(fits) if fit["fallback"]]
-    with matplotlib.rc_context({"svg.hashsalt": "dynprep", "font.size": 8}):
+    with matplotlib.rc_context(
+        {"svg.hashsalt": "dynprep", "font.size": 8, "text.parse_math": False}
+    ):
         figure = Figure(figsize=_SIZE, layout="constrained")
         FigureCanvasSVG(figure)
         for axes, (name, title, colour) in zip(

@@ -18,6 +18,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from dynprep.errors import printable
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
@@ -53,11 +54,13 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """One line."""
-        self.console.print(text, markup=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """One line that must be seen."""
-        self.console.print(Text("! ", style="bold yellow") + Text(text), soft_wrap=not self.watched)
+        self.console.print(
+            Text("! ", style="bold yellow") + Text(printable(text)), soft_wrap=not self.watched
+        )
 
     def plan(self, plan: Plan, choices: dict[str, str], need: int) -> None:
         """Show which stages run, which results exist, and how much disk the run takes.
@@ -69,7 +72,10 @@ class Terminal:
         title = first.name if len(plan.scenes) == 1 else f"{len(plan.scenes)} scenes"
         size = f"{first.frames.width}x{first.frames.height}"
         table = Table(
-            title=f"{title}: {count} frames of {size}", title_justify="left", box=None, padding=_GAP
+            title=Text(printable(f"{title}: {count} frames of {size}")),
+            title_justify="left",
+            box=None,
+            padding=_GAP,
         )
         for name, side in (
             ("stage", "left"),
@@ -88,7 +94,12 @@ class Terminal:
             backend = choices.get(name, stage.backend_id)
             disk = "" if complete else f"≤ {human_bytes(size_on_disk)}"
             table.add_row(
-                name, backend, str(items), in_store, disk, style="dim" if complete else ""
+                name,
+                Text(printable(backend)),
+                str(items),
+                in_store,
+                disk,
+                style="dim" if complete else "",
             )
         self.console.print(table)
         free = human_bytes(free_bytes(plan.store.root))
@@ -134,7 +145,7 @@ class Terminal:
             speed = f"{rate:.1f}" if made else ""
             table.add_row(
                 name,
-                backend,
+                Text(printable(backend)),
                 str(made),
                 str(found),
                 f"{seconds:.1f} s",

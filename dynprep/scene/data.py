@@ -49,7 +49,7 @@ class Data(ABC):
     start: NotNegative
     end: AtLeastOne | None
     stride: AtLeastOne
-    fps: Positive | None
+    fps: Annotated[float, Range(above=0, most=1000)] | None
     max_frames: AtLeastOne | None
     on_error: OnError
     truth: str | None

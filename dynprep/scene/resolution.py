@@ -7,24 +7,25 @@ import cv2
 import numpy as np
 
 from dynprep.arrays import AnyArray
-from dynprep.options import AtLeastOne, Range
+from dynprep.options import Range
 from dynprep.scene.frames import Frame, Frames
 from dynprep.scene.source import Probe
 
 _FEWEST_DIGITS = 5  # of a stem
+Side = Annotated[int, Range(1, 16384)]
 
 
 @dataclass(frozen=True)
 class Resolution:
     """The group ``resolution``; all sizes are in pixels."""
 
-    short_side: Annotated[int, Range(least=16)] | None
-    multiple_of: AtLeastOne
+    short_side: Annotated[int, Range(16, 16384)] | None
+    multiple_of: Annotated[int, Range(1, 512)]
     upscale: bool
-    depth_input: AtLeastOne
-    prior_input: AtLeastOne
-    flow_input: AtLeastOne
-    motion_input: AtLeastOne
+    depth_input: Side
+    prior_input: Side
+    flow_input: Side
+    motion_input: Side
 
     def target(self, height: int, width: int) -> tuple[int, int]:
         """(H, W) of ``images/`` for a source of this size."""

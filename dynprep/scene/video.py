@@ -23,19 +23,29 @@ _LOST_END = 4.0  # frames: a stream that ends this much before its announced end
 def _open(path: Path) -> Any:
     import av
 
+    if not path.is_file():
+        what = "is no file that can be read twice" if path.exists() else "no such file"
+        raise UserError(f"{path}: {what}; check data.path")
     try:
-        container = av.open(str(path))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; check data.path") from None
-    except (av.FFmpegError, OSError) as error:
+        # absolute and with its protocol: FFmpeg would follow a name such as concat:a.mp4
+        container = av.open(f"file:{path.absolute()}")
+    except (av.FFmpegError, OSError, ValueError) as error:
         raise UserError(
-            f"{path}: not a video that can be read ({error.strerror}); is the file complete?"
+            f"{path}: not a video that can be read ({_reason(error)}); is the file complete?"
         ) from None
     if not container.streams.video:
         container.close()
         raise UserError(f"{path}: holds no video stream; choose another file")
-    container.streams.video[0].thread_type = "AUTO"
+    stream = container.streams.video[0]
+    if stream.codec_context is None:
+        container.close()
+        raise UserError(f"{path}: its video codec is not known here; convert it to H.264 first")
+    stream.thread_type = "AUTO"
     return container
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _each_frame(container: Any, stream: Any) -> Iterator[Any]:
@@ -91,7 +101,7 @@ class VideoSource(Source):
                         stamps.append(float(packet.pts * packet.time_base))
                     damage = damage or ("a damaged packet" if packet.is_corrupt else "")
             except (av.FFmpegError, OSError) as error:
-                damage = f"reading stops with '{error.strerror}'"
+                damage = f"reading stops with '{_reason(error)}'"
         if promised > len(stamps):
             damage = f"{promised} frames are announced, {len(stamps)} are there"
         elif len(stamps) > 1 and not promised:
@@ -154,7 +164,7 @@ class VideoSource(Source):
             except (av.FFmpegError, OSError) as error:
                 if self.on_error == "fail":
                     raise UserError(
-                        f"{self.path}: decoding stops after frame {index} ({error.strerror}); "
+                        f"{self.path}: decoding stops after frame {index} ({_reason(error)}); "
                         "repair the video, or use the frames before it with data.on_error=skip"
                     ) from None
 

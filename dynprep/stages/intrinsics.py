@@ -5,21 +5,21 @@ import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.errors import UserError
+from dynprep.foreign import Malformed, read_json
 from dynprep.options import Positive, Range
+from dynprep.scene.camera_files import Row, intrinsics_rows
 from dynprep.scene.frames import Frames
-from dynprep.scene.pictures import natural
 from dynprep.scene.source import Source
 from dynprep.stages.base import NEUTRAL, SceneStage
 from dynprep.store import ItemWriter
 
 Degrees = Annotated[float, Range(above=0, below=180)]
-Row = list[float]  # fx, fy, cx, cy in pixels
 
 
 @dataclass
@@ -60,27 +60,25 @@ class PinholeCamera(SceneStage):
         """One [fx, fy, cx, cy], or one a frame in natural order of its keys."""
         path = Path(file).expanduser()
         try:
-            raw = json.loads(path.read_text())
+            raw = read_json(path, Any)
         except OSError as error:
             raise UserError(f"camera.file={path}: {error.strerror}; check the path") from None
-        except ValueError as error:
-            raise UserError(f"camera.file={path}: not JSON ({error})") from None
-        rows = (
-            [raw[key] for key in sorted(raw, key=lambda k: natural(Path(k)))]
-            if isinstance(raw, dict)
-            else [raw]
-        )
-        for row in rows:
-            good = isinstance(row, list) and len(row) == 4
-            if not good or not all(isinstance(v, int | float) and math.isfinite(v) for v in row):
-                raise UserError(f"camera.file={path}: {row} is not [fx, fy, cx, cy] in pixels")
-            if min(row[:2]) <= 0:
-                raise UserError(f"camera.file={path}: {row}: focal lengths must be above 0 pixels")
-        return rows
+        except Malformed as error:
+            raise UserError(f"camera.file={error}") from None
+        return intrinsics_rows(raw, f"camera.file={path}")
 
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         frames = scene.frames
         rows, guess = self._source_rows(scene)
+        for frame, row in zip(frames.table, rows, strict=True):
+            if not (-frames.source_width <= row[2] <= 2 * frames.source_width) or not (
+                -frames.source_height <= row[3] <= 2 * frames.source_height
+            ):
+                raise UserError(
+                    f"intrinsics of frame {frame.stem}: the principal point {row[2]:g}, {row[3]:g} is far outside of "
+                    f"the {frames.source_width}x{frames.source_height} frame; check camera.file: they are in pixels of "
+                    "the source"
+                )
         sx, sy = frames.width / frames.source_width, frames.height / frames.source_height
         # pixel centres are whole numbers: half a pixel is added before scaling and taken off again
         scaled = [

@@ -5,7 +5,7 @@ Shapes: N query pixels, (N, 4) columns x, y, occlusion, confidence.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import numpy as np
 from scipy.ndimage import binary_dilation
@@ -15,7 +15,7 @@ from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.tracks import PairTracks, TrackForm, TrackFormat, own_tracks
-from dynprep.options import AtLeastOne, NotNegative
+from dynprep.options import AtLeastOne, Range
 from dynprep.scene.frames import Frames
 from dynprep.stages.base import FrameStage
 from dynprep.store import ItemWriter
@@ -44,7 +44,7 @@ class Tracking(FrameStage[Sample, QueryTracks]):
     formats: list[TrackFormat] = field(kw_only=True)
     pairs: str = field(kw_only=True)
     mask_only: bool = field(kw_only=True)
-    mask_margin: NotNegative = field(kw_only=True)
+    mask_margin: Annotated[int, Range(0, 4096)] = field(kw_only=True)
     dtype: Literal["float32", "float16"] = field(kw_only=True)
     scores: Literal["probability", "logit"] = field(kw_only=True)
 

@@ -53,19 +53,22 @@ def follow(
     offsets: Sequence[int],
     step: Step,
     limits: Limits,
+    reach: range | None = None,
 ) -> Iterator[tuple[int, PointPositions]]:
     """Yield each other frame and where the points are in it, forward then backward from ``query``.
 
     points (N, 2): x then y in pixels of frame ``query``; count: frames of the clip; offsets: distances in
-    frames, 1 among them, over which ``step`` gives flow. Places of the last max(offsets) frames are held
+    frames, 1 among them, over which ``step`` gives flow; reach: frames that are wanted, None for all: beyond its ends
+    nothing is computed. Places of the last max(offsets) frames are held
     in memory. Raises ValueError for other shapes.
     """
     check_shapes(points=(points, "N 2"))
     zero = np.zeros(len(points), np.float32)
+    first, last = (0, count - 1) if reach is None else (reach[0], reach[-1])
     for side in (1, -1):
         known = {query: PointPositions(points, zero, zero)}
         target = query + side
-        while 0 <= target < count:
+        while first <= target <= last:
             ways = [
                 _way(known[target - side * d], step, target - side * d, target, limits)
                 for d in offsets

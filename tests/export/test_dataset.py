@@ -114,7 +114,7 @@ def test_user_intrinsics_reach_the_dataset(run_here: RunHere, tmp_path: Path) ->
     file = found("file", f"camera.file={tmp_path / 'k.json'}")
     assert file == pytest.approx([75, 80, (80.5) / 2 - 0.5, (60.5) / 2 - 0.5])
     (tmp_path / "k.json").write_text("{bad")
-    with pytest.raises(UserError, match=r"camera\.file=.*not JSON"):
+    with pytest.raises(UserError, match=r"camera\.file=.*not valid JSON"):
         found("bad", f"camera.file={tmp_path / 'k.json'}")
 
 

@@ -44,10 +44,9 @@ class DisFlow(Tracking[QueryFrame]):
         optical_flow = OpticalFlow(scene.results[OpticalFlow.name], scene.frames)
         points = self.query_pixels(scene, query)
         limits = Limits(self.cycle_error, self.cycle_slack, self.step_error)
-        steps = follow(
-            query, count, points, optical_flow.offsets, optical_flow.there_and_back, limits
-        )
         wanted = self.targets(query, scene.frames)
+        step, offsets = optical_flow.there_and_back, optical_flow.offsets
+        steps = follow(query, count, points, offsets, step, limits, wanted)
         targets = [(target, self._as_tracks(place)) for target, place in steps if target in wanted]
         return QueryTracks(query, scene.frames.size, [(query, own_tracks(points)), *targets])
 
