@@ -13,17 +13,45 @@ from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.motion import CameraPath, OpticalFlow, Poses
-from dynprep.options import AtLeastOne, NotNegative, OpenShare, Positive, Range, Seed, Share
+from dynprep.options import (
+    AtLeastOne,
+    NotNegative,
+    NotNegativeFloat,
+    OpenShare,
+    Positive,
+    Range,
+    Seed,
+    Share,
+)
 from dynprep.scene.frames import Frames
 from dynprep.stages.base import SceneStage
 from dynprep.store import ItemWriter
 from dynprep.vision import bundle
 from dynprep.vision.bundle import Link
-from dynprep.vision.epipolar import beyond_rotation, first_path, triangulate
-from dynprep.vision.motion import rigid_residual
+from dynprep.vision.epipolar import first_path, triangulate
 from dynprep.vision.sampling import inside, pixel_grid
+from dynprep.vision.sliding import Links, MeasuredPath, go_on_from, last_frames, windows
 
-Links = dict[tuple[int, int], Link]
+
+@dataclass(frozen=True)
+class _Clip:
+    """What all windows of a clip share.
+
+    grid (N, 2): points in pixels of ``images/``; points (N, 2): the same in normalised coordinates of the clip's median
+    camera; cameras: fx, fy, cx, cy of every frame; pixel: in normalised coordinates.
+    """
+
+    grid: Float32Array
+    points: Float64Array
+    cameras: list[Float64Array]
+    pixel: float
+
+    @staticmethod
+    def of(scene: Scene, grid: Float32Array) -> "_Clip":
+        cameras = [scene[Intrinsics].of(stem) for stem in scene.frames.stems]
+        # one camera for the grid's rays: the clip's median; each target uses its own
+        middle = np.median(cameras, axis=0)
+        return _Clip(grid, (grid - middle[2:]) / middle[:2], cameras, 1 / float(middle[0]))
 
 
 @dataclass
@@ -37,7 +65,9 @@ class BundleOdometry(SceneStage):
     trusted: Share
     sigma: Positive
     iterations: NotNegative
-    prior: Annotated[float, Range(least=0)]
+    window: Annotated[int, Range(least=16)]
+    overlap: Annotated[int, Range(least=4)]
+    prior: NotNegativeFloat
     least_parallax: Annotated[float, Range(least=0)]
     range_error: Positive
     range_share: Annotated[float, Range(least=0, below=0.5)]
@@ -48,6 +78,10 @@ class BundleOdometry(SceneStage):
     kind_version = 1
     backend_id = "bundle"
     is_helper = True
+
+    def __post_init__(self) -> None:
+        if not 2 * self.overlap <= self.window:
+            raise ValueError(f"overlap is {self.overlap}, more than half of window={self.window}")
 
     def reads(self) -> tuple[type[Artefact], ...]:
         return (Images, Intrinsics, OpticalFlow)
@@ -70,29 +104,54 @@ class BundleOdometry(SceneStage):
         count = len(frames)
         if count < 2:
             return Poses(np.eye(3)[None], np.zeros((1, 3)), 1.0, 1.0, 0.0), []
+        clip = _Clip.of(scene, self._grid(frames))
+        found = MeasuredPath(count)
+        before: bundle.BundleState | None = None
+        for start, end in windows(count, self.window, self.overlap):
+            links = self._links(scene, clip, start, end)
+            state = self._refined(clip, links, end - start, before)
+            fixed = self._fixed(before)
+            found.add(start, fixed, state, links, self.sigma * clip.pixel)
+            before = last_frames(state, self.overlap)
+        return self._summary(found, clip, frames)
+
+    def _fixed(self, before: bundle.BundleState | None) -> int:
+        """How many poses at a window's beginning stay as the window before left them.
+
+        The later ones of those that two windows share are refined again: they lacked frames ahead.
+        """
+        return 1 if before is None else max(1, self.overlap // 2)
+
+    def _links(self, scene: Scene, clip: "_Clip", start: int, end: int) -> Links:
+        """Links between frames of a window, numbered from its beginning."""
         optical_flow = scene[OpticalFlow]
-        grid = self._grid(frames)
-        cameras = [scene[Intrinsics].of(stem) for stem in frames.stems]
-        # one camera for the grid's rays: the clip's median; each target uses its own
-        middle = np.median(cameras, axis=0)
-        points = (grid - middle[2:]) / middle[:2]
         links: Links = {}
-        for i in range(count):
+        for i in range(start, end):
             for d in [d for o in optical_flow.offsets if o <= self.reach for d in (o, -o)]:
-                if 0 <= i + d < count:
-                    moved, error, within = optical_flow.there_and_back(i, i + d, grid)
+                if start <= i + d < end:
+                    moved, error, within = optical_flow.there_and_back(i, i + d, clip.grid)
                     weight = np.exp(-error) * within * (error < self.cycle_error)
-                    seen = (moved - cameras[i + d][2:]) / cameras[i + d][:2]
-                    links[i, i + d] = Link(i, i + d, seen.astype(float), weight.astype(float))
-        pixel = 1 / float(middle[0])
+                    seen = (moved - clip.cameras[i + d][2:]) / clip.cameras[i + d][:2]
+                    pair = i - start, i + d - start
+                    links[pair] = Link(*pair, seen.astype(float), weight.astype(float))
+        return links
+
+    def _refined(
+        self, clip: "_Clip", links: Links, count: int, before: bundle.BundleState | None
+    ) -> bundle.BundleState:
+        """Poses and inverse depths of a window; it goes on from the last frames of the window before."""
+        sigma = self.sigma * clip.pixel
         rotation, translation = first_path(
-            points, links, count, self.survival, self.trusted, self.sigma * pixel, self.seed
+            clip.points, links, count, self.survival, self.trusted, sigma, self.seed
         )
-        state = bundle.BundleState(points, rotation, translation, np.ones((count, len(points))))
-        self._first_depths(state, links, self.sigma * pixel)
-        sigma = self.sigma * pixel
-        bundle.refine(state, list(links.values()), sigma, self.iterations, self.prior)
-        return self._summary(state, links, pixel, frames)
+        ones = np.ones((count, len(clip.points)))
+        state = bundle.BundleState(clip.points, rotation, translation, ones)
+        self._first_depths(state, links, sigma)
+        if before is not None:
+            go_on_from(state, before)
+        fixed = self._fixed(before)
+        bundle.refine(state, list(links.values()), sigma, self.iterations, self.prior, fixed)
+        return state
 
     def _first_depths(self, state: bundle.BundleState, links: Links, sigma: float) -> None:
         """Inverse depths by triangulation over all links, weighted by what each one tells."""
@@ -110,48 +169,26 @@ class BundleOdometry(SceneStage):
         state.translation = state.translation * middle
 
     def _summary(
-        self,
-        state: bundle.BundleState,
-        links: Links,
-        pixel: float,
-        frames: Frames,
+        self, found: MeasuredPath, clip: "_Clip", frames: Frames
     ) -> tuple[Poses, list[str]]:
         """The path, the plausible inverse depths, the noise of static points, and warnings."""
-        off: list[list[Float64Array]] = [[] for _ in range(len(frames))]
-        parallax: list[float] = []
-        # own motion shows best over the longest links
-        longest = max(abs(i - j) for i, j in links)
-        for (i, j), link in links.items():
-            turn, move = bundle.relative(state, i, j)
-            if 2 * abs(i - j) >= longest:
-                distance = triangulate(state.rays, link.seen, turn, move)[2]
-                off[i].append(np.where(link.weight > 0, distance, np.inf))
-                parallax.append(beyond_rotation(state.rays, link, self.sigma * pixel))
-        z = state.inverse_depth
+        z, pixel = found.unit_inverse_depths(), clip.pixel
         # points that fit the camera's motion and lie in front of it
-        nothing = np.full(len(state.points), np.inf)
-        middle = np.stack([np.median(rows or [nothing], axis=0) for rows in off])
-        fit = (z > bundle.LEAST_INVERSE_DEPTH * 2) & (middle < self.range_error * pixel)
+        fit = (z > bundle.LEAST_INVERSE_DEPTH * 2) & (found.median_off() < self.range_error * pixel)
         share = [100 * self.range_share, 100 * (1 - self.range_share)]
         low, high = np.percentile(z[fit] if fit.any() else z, share)
         nearest, farthest = high * (1 + self.range_margin), low / (1 + self.range_margin)
-        residuals: list[Float64Array] = []
-        for (i, j), link in links.items():
-            if abs(i - j) <= 2:
-                turn, move = bundle.relative(state, i, j)
-                r = rigid_residual(state.rays, link.seen, turn, move, farthest, nearest)
-                residuals.append(r[link.weight > 0] / abs(i - j) / pixel)
-        noise = float(np.median(np.concatenate(residuals))) if residuals else 0.0
+        noise = found.noise(nearest, farthest, pixel)
         notes = []
-        translation = state.translation
-        if float(np.median(parallax)) < self.least_parallax * frames.width * pixel:
+        translation = found.translation
+        if found.median_parallax() < self.least_parallax * frames.width * pixel:
             # what is left of translation is noise, and depth made of it would be invented
             translation = np.zeros_like(translation)
             notes.append(
                 "the camera hardly moves: there is no parallax to take depth from, so the parallax "
                 "backends give one constant depth; choose a sensor or a network instead"
             )
-        return Poses(state.rotation, translation, nearest, farthest, noise), notes
+        return Poses(found.rotation, translation, nearest, farthest, noise), notes
 
     def disk_bytes(self, frames: Frames) -> int:
         return 2000 + 96 * len(frames)

@@ -125,7 +125,8 @@ def refine(
 
     sigma: residual, in normalised image coordinates, at which a point counts half. prior: pull of the
     inverse depths towards their clip-wide median, as 1 / variance (the median is 1), which decides them
-    where nothing moves. The first ``fixed`` poses stay. Raises ValueError for links with another number
+    where nothing moves. The first ``fixed`` poses stay; with more than one of them the unit of length stays too,
+    else the clip's median inverse depth becomes 1. Raises ValueError for links with another number
     of points than the scene.
 
     The normal equations of a Gauss-Newton step, with a for the step of the poses and b for that of the
@@ -198,7 +199,8 @@ def refine(
         turn = Rotation.from_rotvec(step[:, 3:]).as_matrix()
         state.rotation = turn @ state.rotation
         state.translation = np.einsum("trc,tc->tr", turn, state.translation) + step[:, :3]
-        _normalise(state)
+        if fixed == 1:  # the first pose decides no length
+            _normalise(state)
     return weights
 
 
