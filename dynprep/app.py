@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dynprep import steps
+from dynprep.errors import UserError
+from dynprep.export.dataset import VERDICT
 from dynprep.pipeline.faults import plain_errors
 from dynprep.record import Job, Record
 from dynprep.report.summary import Summary
@@ -16,6 +18,7 @@ STEPS = (
     steps.resolve,
     steps.plan,
     steps.execute,
+    steps.judge,
     steps.export,
     steps.evaluate,
     steps.report,
@@ -38,6 +41,11 @@ def run(
     with _failure_recorded(state):
         for step in STEPS:
             step(state)
+    count = sum(len(verdict.findings) for verdict in state.outcome.verdicts.values())
+    if state.settings.verdict.strict and count:
+        raise UserError(
+            f"verdict.strict=true: {count} findings, see {folder / VERDICT}; the dataset is written"
+        )
     return state.outcome
 
 

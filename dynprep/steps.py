@@ -9,7 +9,7 @@ from dynprep.artefacts.alignment import AlignmentFits
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.config.build import Settings, settings
-from dynprep.export.dataset import DatasetWriter
+from dynprep.export.dataset import VERDICT, DatasetWriter
 from dynprep.files import write_json
 from dynprep.links import resolve_link
 from dynprep.pipeline.devices import claim_gpu
@@ -129,13 +129,26 @@ def execute(run: RunState) -> None:
                     load_frame_table(scene)
 
 
+def judge(run: RunState) -> None:
+    """Say of every scene what is not good, as far as that can be seen without truth."""
+    from dynprep.verdicts.judge import judge as judge_scene
+
+    bounds = run.settings.verdict
+    for scene in run.plan.scenes:
+        complete = run.plan.complete_stages(scene)
+        verdict = judge_scene(scene.read(), complete, bounds, run.store)
+        run.outcome.verdicts[scene.name] = verdict
+    every = {name: verdict.as_json() for name, verdict in run.outcome.verdicts.items()}
+    write_json(run.folder / VERDICT, every)
+
+
 def export(run: RunState) -> None:
     """Write the dataset folder of every scene."""
     root = run.settings.dataset_dir
     with plain_errors("dataset_dir", root):
         for scene in run.plan.scenes:
             with run.store.folder_lock(run.writer.folder(scene)).hold():
-                run.writer.write(run.plan, scene)
+                run.writer.write(run.plan, scene, run.outcome.verdicts[scene.name].as_json())
             run.outcome.datasets.append(root / scene.name)
 
 
@@ -209,6 +222,7 @@ def record(run: RunState) -> None:
         scores=summary.scores,
         consistency=summary.consistency,
         notes=summary.notes,
+        verdicts={name: verdict.lines() for name, verdict in summary.verdicts.items()},
     )
 
 

@@ -170,15 +170,15 @@ def _cycles(artefact: type[Artefact], scene: SceneResults) -> Scores:
     for query in evenly(queries, _CYCLE_QUERIES):
         for target in tracks.targets(query):
             if target != query and target in queries:
-                every.update(*_cycle(tracks, query, target))
+                every.update(*cycle(tracks, query, target))
     for query in queries:
         if query + 1 in tracks.targets(query) and query + 1 in queries:
-            following.update(*_cycle(tracks, query, query + 1))
+            following.update(*cycle(tracks, query, query + 1))
     scores = {f"{artefact.name}/cycle/{k}": v for k, v in values(every).items()}
     return scores | {f"{artefact.name}/cycle_next/{k}": v for k, v in values(following).items()}
 
 
-def _cycle(tracks: "PairTracks", query: int, target: int) -> tuple[Any, Any, Any]:
+def cycle(tracks: "PairTracks", query: int, target: int) -> tuple[Any, Any, Any]:
     """Start and return (N, 2) of a query frame's points as tensors, and which are visible both ways (N,)."""
     import torch
 

@@ -15,9 +15,11 @@ from dynprep.scene.data import Data
 from dynprep.scene.resolution import Resolution
 from dynprep.stages.base import Stage
 from dynprep.stages.context import StageContext
+from dynprep.verdicts.options import VerdictBounds
 
 _NODES = (
     *("resolution", "trainer", "camera", "compare", "store", "dataset", "data", "layout", "logger"),
+    "verdict",
 )
 
 
@@ -73,6 +75,7 @@ class Settings:
     layout: Layout
     trainer: TrainerOptions
     logger: LoggerOptions
+    verdict: VerdictBounds
     choices: dict[str, str] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
 
@@ -158,6 +161,7 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
         build(config["layout"], "layout"),
         trainer,
         build(config["logger"], "logger"),
+        build(config["verdict"], "verdict"),
         names,
         groups,
     )

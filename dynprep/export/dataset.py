@@ -20,6 +20,8 @@ from dynprep.store import Result
 from dynprep.store.references import PROVENANCE, ProvenanceShape
 from dynprep.version import __version__
 
+VERDICT = "verdict.json"  # what is not good, of one scene in a dataset, of all in a run's folder
+
 
 @dataclass(frozen=True)
 class DatasetWriter:
@@ -69,8 +71,10 @@ class DatasetWriter:
                 self._shared_damage[folder] = _shared_damage(manifest)
                 self._refuse_foreign(manifest, plan)
 
-    def write(self, plan: Plan, scene: ScenePlan) -> Path:
-        """Make a scene's folder show its results, and return it. The caller holds the folder's lock.
+    def write(self, plan: Plan, scene: ScenePlan, verdict: Mapping[str, Any]) -> Path:
+        """Make a scene's folder show its results and the verdict on them, and return it.
+
+        The caller holds the folder's lock.
 
         Folders of a former run stay where they go back to the same results as this run's; others are removed. Nothing
         else is. Raises UserError where a result is not complete any more.
@@ -118,8 +122,12 @@ class DatasetWriter:
             "layout": self.layout.names,
             "link": self.link,
             "folders": origins,
+            "verdict": {
+                k: len(v) if k == "findings" else v for k, v in verdict.items() if k != "measures"
+            },
             "made_of": {**carried, **made_of},
         }
+        _compose(manifest, VERDICT, verdict, None)
         _compose(manifest, PROVENANCE, provenance, None)
         manifest.save()
         swap.replace(folder)
@@ -152,7 +160,11 @@ class DatasetWriter:
         """Raise UserError for files that are somebody's own and that the dataset would take the place of."""
         artefacts = [Artefact.registry[name] for name in plan.exported()]
         filled = [inner for a in artefacts if (inner := self.layout.folder(a)) is not None]
-        single = [*(name for a in artefacts for name in self.layout.single_files(a)), PROVENANCE]
+        single = [
+            *(name for a in artefacts for name in self.layout.single_files(a)),
+            PROVENANCE,
+            VERDICT,
+        ]
         foreign = [
             relative
             for relative in before.foreign()

@@ -22,7 +22,7 @@ def _places() -> dict[str, str]:
 def _fixed_names() -> list[str]:
     """Names of files at the top of a scene's folder that no option changes."""
     fixed = [p.default for a in Artefact.registry.values() for p in a.places if p.option is None]
-    return [*fixed, PROVENANCE, MANIFEST]
+    return [*fixed, PROVENANCE, MANIFEST, "verdict.json"]
 
 
 class Layout:

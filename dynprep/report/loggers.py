@@ -86,6 +86,9 @@ def _panels(run: Any, summary: Summary) -> None:
         run.summary[f"score/{name}"] = value
     for name, value in summary.flat_consistency().items():
         run.summary[f"consistency/{name}"] = value
+    for scene, verdict in summary.verdicts.items():
+        run.summary[f"verdict/{scene}/findings"] = len(verdict.findings)
+        run.summary[f"verdict/{scene}"] = "; ".join(verdict.lines()) or "nothing found"
     run.summary["seconds"] = summary.seconds
     if summary.failure:
         run.summary["failure"] = summary.failure

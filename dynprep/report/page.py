@@ -11,6 +11,7 @@ from dynprep.artefacts import Artefact
 from dynprep.files import write_bytes
 from dynprep.report.curves import alignment_svg
 from dynprep.report.summary import Summary, split_details
+from dynprep.verdicts.finding import Verdict
 from dynprep.version import __version__
 
 _TEMPLATE = "page.html.j2"
@@ -25,9 +26,15 @@ def write_report(summary: Summary) -> Path:
     """Write the page into the run's folder; returns its path."""
     scenes: list[dict[str, Any]] = []
     for media in summary.media:
+        verdict = summary.verdicts.get(media.scene, Verdict())
+        marks = verdict.frames()
         sheets = [
             {
                 "stage": stage,
+                "marks": {
+                    stem: [f.what for f in marks.get(stem, []) if f.stage == stage]
+                    for stem, _ in pictures
+                },
                 "title": Artefact.registry[stage].title,
                 "pictures": [(stem, _data(path, "image/jpeg")) for stem, path in pictures],
             }
@@ -39,6 +46,7 @@ def write_report(summary: Summary) -> Path:
                 "name": media.scene,
                 "size": summary.scenes.get(media.scene, ""),
                 "sheets": sheets,
+                "findings": verdict.findings,
                 "video": _data(media.video, "video/mp4") if media.video else None,
                 "trajectories": media.trajectories,
                 "recording": media.recording,

@@ -9,6 +9,7 @@ from dynprep.errors import UserError, nearest
 from dynprep.metrics.names import is_detail
 from dynprep.pipeline.execute import StageRun
 from dynprep.report.media import SceneMedia
+from dynprep.verdicts.finding import Verdict
 
 
 def split_details(values: Mapping[str, float]) -> tuple[dict[str, float], dict[str, float]]:
@@ -24,7 +25,7 @@ class Summary:
     choices: by stage, how the user calls its backend; runs: how each stage went; scenes: by name, what they are;
     scores (against the truth) and consistency (without): by scene, then by name; alignments: the fits' report by
     scene; seconds: of the run; peak_memory: in bytes; failure: why the run stopped, None if it did not; objective:
-    the score that a search looks at.
+    the score that a search looks at; verdicts: by scene.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Summary:
     alignments: dict[str, dict[str, Any]] = field(default_factory=dict)
     media: list[SceneMedia] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
     seconds: float = 0.0
     peak_memory: int = 0
     failure: str | None = None
@@ -69,6 +71,15 @@ class Summary:
                 f"objective={objective}: this run has no such score; {nearest(objective, known)}"
             )
         return sum(values) / len(values)
+
+    def verdict_lines(self) -> list[str]:
+        """What is not good, at most two lines a scene, with the scene's name where there are several."""
+        several = len(self.verdicts) > 1
+        return [
+            f"{scene}: {line}" if several else line
+            for scene, verdict in self.verdicts.items()
+            for line in verdict.lines()
+        ]
 
     def rows(self) -> list[tuple[str, str, int, int, float, float]]:
         """stage, backend, items made, items found, seconds, items a second."""

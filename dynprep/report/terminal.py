@@ -26,6 +26,7 @@ from dynprep.pipeline.watch import Advance
 from dynprep.report.summary import Summary, split_details
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
+_VERDICT_LINES = 2
 _GAP = (0, 1, 0, 0)  # beside columns: backends have long names
 
 
@@ -165,10 +166,24 @@ class Terminal:
             self.say("")
         for note in summary.notes:
             self.warn(note)
+        self._verdict(summary)
         for folder in summary.datasets:
             self.say(f"dataset  {folder}")
         if report is not None:
             self.say(f"report   {report}")
+
+    def _verdict(self, summary: Summary) -> None:
+        """At most three lines: what is not good, and where more is said."""
+        lines = summary.verdict_lines()
+        checks = sum(verdict.checks for verdict in summary.verdicts.values())
+        for line in lines[:_VERDICT_LINES]:
+            self.warn(line)
+        if lines:
+            rest = len(lines) - _VERDICT_LINES
+            more = f", {rest} more lines" if rest > 0 else ""
+            self.say(f"verdict  {summary.folder / 'verdict.json'}{more}")
+        elif checks:
+            self.say(f"verdict  {checks} checks found nothing wrong")
 
     def _numbers(self, values: dict[str, float]) -> None:
         shown, _ = split_details(values)

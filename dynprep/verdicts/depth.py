@@ -1,0 +1,282 @@
+"""Checks of disparity maps and of their alignment.
+
+Shapes: (H, W) pixels, (h, w) of a smaller map, N points.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+
+import cv2
+import numpy as np
+from scipy.stats import spearmanr
+
+from dynprep.arrays import AnyArray, Float32Array
+from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits
+from dynprep.artefacts.base import Artefact, SceneResults
+from dynprep.artefacts.depth_map import DepthMap
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.metric_disparity import MetricDisparity
+from dynprep.artefacts.relative_disparity import RelativeDisparity
+from dynprep.artefacts.tracks import PairTracks
+from dynprep.verdicts.check import Check, Measures, frame_findings
+from dynprep.verdicts.finding import Finding
+from dynprep.verdicts.options import VerdictBounds
+from dynprep.vision.sampling import inside, sample
+
+_RANGE = (0.02, 0.98)  # quantiles between which a map's range is measured
+_SMALL = 320  # pixels, at which edges are looked for
+_STICKS_OUT = (
+    0.1  # share of the map's range by which a speckle differs from the median of its surroundings
+)
+_POINTS = 2000  # of a frame, that are compared with another map
+_FEWEST = 50  # points that a correlation needs
+_STRONG = 0.98  # quantile of gradients from which on there is an edge
+_NEAR = 3  # pixels between an edge of the map and one of the image
+_ADVICE = "look at the frame on the report page; try another backend, or leave the frames out"
+
+
+def _measure(artefact: type[Artefact], scene: SceneResults) -> Measures:
+    assert issubclass(artefact, DepthMap)
+    maps, stems = scene[artefact], scene.frames.stems
+    names = ["spread", "speckle", "follows", "level", "on_edges"]
+    measures: Measures = {name: [] for name in names}
+    metric = (
+        scene[MetricDisparity]
+        if artefact is RelativeDisparity and MetricDisparity in scene
+        else None
+    )
+    if metric is not None:
+        measures["agrees"] = []
+    before: Float32Array | None = None
+    for k, stem in enumerate(stems):
+        values = maps.of(stem)
+        low, high = (float(v) for v in np.quantile(values, _RANGE))
+        span, middle = high - low, float(np.median(np.abs(values)))
+        measures["spread"].append(span / middle if middle > 0 else span)
+        measures["speckle"].append(_speckle(values, span))
+        follows, level = (None, None) if before is None else _change(scene, k, before, values)
+        measures["follows"].append(follows)
+        measures["level"].append(level)
+        measures["on_edges"].append(_on_edges(values, span, scene[Images].rgb(stem)))
+        if metric is not None:
+            step = max(1, round((values.size / _POINTS) ** 0.5))
+            measures["agrees"].append(
+                _rank_correlation(
+                    values[::step, ::step].ravel(), metric.of(stem)[::step, ::step].ravel()
+                )
+            )
+        before = values
+    return measures
+
+
+def _speckle(values: Float32Array, span: float) -> float:
+    """Share of pixels that stick out of the median of their surroundings."""
+    if span <= 0:
+        return 0.0
+    return float((np.abs(values - cv2.medianBlur(values, 3)) > _STICKS_OUT * span).mean())
+
+
+def _on_edges(values: Float32Array, span: float, rgb: AnyArray) -> float | None:
+    """Share of a map's strongest edges that lie near an edge of the image; None for a map without any."""
+    height, width = values.shape
+    scale = min(1.0, _SMALL / max(height, width))
+    size = (max(2, round(width * scale)), max(2, round(height * scale)))
+    small = cv2.resize(values, size, interpolation=cv2.INTER_AREA)
+    grey = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
+    slopes = [_slope(small), _slope(grey.astype(np.float32))]
+    if span <= 0 or slopes[1].max() <= 0:
+        return None
+    edges = [
+        slope >= max(float(np.quantile(slope, q)), 1e-9)
+        for slope, q in zip(slopes, (_STRONG, 0.9), strict=True)
+    ]
+    near = cv2.dilate(edges[1].astype(np.uint8), np.ones((2 * _NEAR + 1,) * 2)) > 0
+    return float(near[edges[0]].mean()) if edges[0].any() else None
+
+
+def _slope(values: Float32Array) -> Float32Array:
+    x, y = (cv2.Sobel(values, cv2.CV_32F, dx, dy) for dx, dy in ((1, 0), (0, 1)))
+    return np.asarray(np.hypot(x, y), np.float32)
+
+
+def _change(
+    scene: SceneResults, number: int, before: Float32Array, now: Float32Array
+) -> tuple[float | None, float | None]:
+    """Rank correlation, and median change in octaves, of a map at points of the frame before and where they are now."""
+    points, moved = _corresponding(scene, number)
+    a, b = sample(before, points), sample(now, moved)
+    both = (a > 0) & (b > 0)
+    level = float(np.median(np.log2(b[both] / a[both]))) if both.sum() >= _FEWEST else None
+    return _rank_correlation(a, b), level
+
+
+def _corresponding(scene: SceneResults, number: int) -> tuple[Float32Array, Float32Array]:
+    """Points (N, 2) of the frame before and where they are in this one: by tracks, else the same pixels."""
+    frames = scene.frames
+    if PairTracks in scene:
+        tracks = scene[PairTracks]
+        if (
+            tracks.is_readable
+            and number - 1 in tracks.queries
+            and number in tracks.targets(number - 1)
+        ):
+            points, moved = tracks.query_pixels(number - 1), tracks.between(number - 1, number)
+            seen = tracks.visible(moved) & inside(moved[:, :2], frames.height, frames.width)
+            if seen.sum() >= _FEWEST:
+                every = max(1, int(seen.sum()) // _POINTS)
+                return points[seen][::every], moved[seen, :2][::every]
+    step = max(1, round((frames.height * frames.width / _POINTS) ** 0.5))
+    y, x = np.mgrid[0 : frames.height : step, 0 : frames.width : step]
+    grid = np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
+    return grid, grid
+
+
+def _rank_correlation(a: AnyArray, b: AnyArray) -> float | None:
+    """Spearman's; None where one of them is constant or too few are known."""
+    if len(a) < _FEWEST or np.ptp(a) <= 0 or np.ptp(b) <= 0:
+        return None
+    return float(spearmanr(a, b).statistic)
+
+
+def _turned_over(follows: Sequence[float | None], bound: float) -> list[float | None]:
+    """The correlation at frames on the smaller side of flips, None elsewhere: a flip parts a clip in two."""
+    sign, signs = 1, []
+    for value in follows:
+        sign = -sign if value is not None and value < min(bound, 0.0) else sign
+        signs.append(sign)
+    fewer = -1 if signs.count(-1) <= signs.count(1) else 1
+    last: float | None = None
+    values: list[float | None] = []
+    for value, side in zip(follows, signs, strict=True):
+        last = value if value is not None and value < min(bound, 0.0) else last
+        values.append(last if side == fewer and (signs.count(-1) and signs.count(1)) else None)
+    return values
+
+
+def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]) -> list[Finding]:
+    found: list[Finding] = []
+
+    def add(
+        name: str,
+        is_bad: "object",
+        bound: float | None,
+        check: str,
+        what: str,
+        advice: str = _ADVICE,
+    ) -> None:
+        if bound is not None and name in m:
+            words = {"check": check, "what": what, "advice": advice}
+            found.extend(frame_findings(stage, m[name], stems, is_bad, words, bound))  # type: ignore[arg-type]
+
+    add(
+        "spread", lambda v: v < bounds.constant, bounds.constant, "constant", "is constant",
+        "nothing told depth there: take it from a network or a sensor",
+    )  # fmt: skip
+    add("speckle", lambda v: v > bounds.speckle, bounds.speckle, "speckle", "is speckled")
+    if bounds.follows is not None:
+        words = {"check": "flip", "what": "is turned over", "advice": _ADVICE}
+        flips = frame_findings(
+            stage,
+            _turned_over(m["follows"], bounds.follows),
+            stems,
+            lambda v: True,
+            words,
+            bounds.follows,
+        )
+        found += flips
+        turned = {f.frame for f in flips}
+        words = {"check": "follows", "what": "does not follow the frame before", "advice": _ADVICE}
+        limit = bounds.follows
+        weak = [None if s in turned else v for s, v in zip(stems, m["follows"], strict=True)]
+        found += frame_findings(stage, weak, stems, lambda v: v < limit, words, limit)
+    if stage != RelativeDisparity.name:  # whose scale is each frame's own
+        add("level", lambda v: abs(v) > bounds.level, bounds.level, "level", "jumps in scale")
+    edges = [v for v in m["on_edges"] if v is not None]
+    if bounds.on_edges is not None and edges and float(np.median(edges)) < bounds.on_edges:
+        value = float(np.median(edges))
+        what = "edges do not lie on the image's"
+        found.append(Finding(stage, "edges", what, _ADVICE, None, value, bounds.on_edges))
+    add(
+        "agrees",
+        lambda v: v < bounds.agrees,
+        bounds.agrees,
+        "agrees",
+        "contradicts the metric disparity",
+    )
+    return found
+
+
+def _measure_fits(artefact: type[Artefact], scene: SceneResults) -> Measures:
+    fits = list(scene[AlignmentFits].fits.values())
+    backends = {
+        scene.results[a.name].recipe.backend
+        for a in (MetricDisparity, RelativeDisparity)
+        if a in scene
+    }
+    return {
+        "inliers": [fit.inliers for fit in fits],
+        "scale": [fit.scale for fit in fits],
+        "one_source": [float(backends == {"parallax"})],
+    }
+
+
+def _judge_fits(
+    stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]
+) -> list[Finding]:
+    found: list[Finding] = []
+    advice = (
+        "look at the alignment's curves; try alignment=huber or sequence, or another metric_depth"
+    )
+    if bounds.inliers is not None:
+        limit = bounds.inliers
+        words = {"check": "inliers", "what": "has few inliers", "advice": advice}
+        found += frame_findings(stage, m["inliers"], stems, lambda v: v < limit, words, limit)
+    if bounds.scale_leap is not None:
+        scale = m["scale"]
+        leaps: list[float | None] = [None]
+        for a, b in zip(scale, scale[1:], strict=False):
+            leaps.append(abs(float(np.log2(b / a))) if a and b and a > 0 and b > 0 else None)
+        limit_leap = bounds.scale_leap
+        words = {"check": "leap", "what": "has a leap in scale", "advice": advice}
+        found += frame_findings(stage, leaps, stems, lambda v: v > limit_leap, words, limit_leap)
+    if m["one_source"] == [1.0]:
+        what = "metric and relative disparity are from one source, so that they agree says nothing"
+        found.append(
+            Finding(stage, "one_source", what, "choose a network or a sensor for one of them")
+        )
+    return found
+
+
+def _measure_aligned(artefact: type[Artefact], scene: SceneResults) -> Measures:
+    invalid = [float((scene[AlignedDisparity].of(stem) <= 0).mean()) for stem in scene.frames.stems]
+    return {"invalid": list(invalid)}
+
+
+def _judge_aligned(
+    stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]
+) -> list[Finding]:
+    if bounds.invalid is None:
+        return []
+    limit = bounds.invalid
+    words = {
+        "check": "invalid", "what": "is invalid in many pixels",
+        "advice": "alignment.below_floor=clamp fills them; a trainer takes 0 for a depth of 1e6",
+    }  # fmt: skip
+    return frame_findings(stage, m["invalid"], stems, lambda v: v > limit, words, limit)
+
+
+_of_map = partial(Check, kinds=6, measure=_measure, judge=_judge)
+CHECKS = (
+    _of_map("depth", MetricDisparity, uses=(PairTracks,)),
+    _of_map("depth", RelativeDisparity, uses=(PairTracks, MetricDisparity)),
+    _of_map("depth", AlignedDisparity, uses=(PairTracks,)),
+    Check(
+        "fits",
+        AlignmentFits,
+        3,
+        _measure_fits,
+        _judge_fits,
+        uses=(MetricDisparity, RelativeDisparity),
+    ),
+    Check("holes", AlignedDisparity, 1, _measure_aligned, _judge_aligned),
+)

@@ -1,0 +1,66 @@
+"""Makes all checks that a scene's results allow; what they measure is kept in the store, once for all bounds."""
+
+from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+
+from dynprep.artefacts.base import Artefact, SceneResults
+from dynprep.artefacts.images import Images
+from dynprep.cores import cores
+from dynprep.foreign import check as check_type
+from dynprep.store import ItemWriter, Recipe, Store
+from dynprep.verdicts import camera, depth, frames, masks, motion
+from dynprep.verdicts.check import Check, Measures
+from dynprep.verdicts.finding import Finding, Verdict
+from dynprep.verdicts.options import VerdictBounds
+
+CHECKS: tuple[Check, ...] = (
+    *frames.CHECKS,
+    *camera.CHECKS,
+    *depth.CHECKS,
+    *masks.CHECKS,
+    *motion.CHECKS,
+)
+_FILE = "measures.json"
+
+
+def judge(
+    scene: SceneResults, complete: Collection[str], bounds: VerdictBounds, store: Store
+) -> Verdict:
+    """The verdict on a scene's complete results. complete: names of their stages."""
+    known = replace(scene, results={k: v for k, v in scene.results.items() if k in complete})
+    checks = [c for c in CHECKS if c.of in known and all(a in known for a in c.reads)]
+    with ThreadPoolExecutor(cores()) as pool:
+        every = list(pool.map(lambda check: _measures(check, known, store), checks))
+    findings: list[Finding] = []
+    measures: dict[str, Measures] = {}
+    stems = scene.frames.stems
+    for check, measured in zip(checks, every, strict=True):
+        findings += check.judge(check.of.name, measured, bounds, stems)
+        measures.setdefault(check.of.name, {}).update(measured)
+    return Verdict(tuple(findings), sum(check.kinds for check in checks), measures)
+
+
+def _measures(check: Check, scene: SceneResults, store: Store) -> Measures:
+    read: list[type[Artefact]] = [
+        check.of,
+        Images,
+        *check.reads,
+        *(a for a in check.uses if a in scene),
+    ]
+    recipe = Recipe(
+        stage="verdicts",
+        backend=check.name,
+        kind_version=check.version,
+        options={"of": check.of.name},
+        inputs={artefact.name: scene.key(artefact) for artefact in read},
+    )
+    write = partial(_write, check, scene)
+    measures: Measures = store.cached(recipe, write).json(_FILE)
+    check_type(measures, dict[str, list[float | None]], _FILE)
+    return measures
+
+
+def _write(check: Check, scene: SceneResults, writer: ItemWriter) -> None:
+    writer.json(_FILE, check.measure(check.of, scene))
