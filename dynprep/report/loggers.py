@@ -72,14 +72,7 @@ def _panels(run: Any, summary: Summary) -> None:
         columns=list(_COLUMNS), data=[list(row) for row in summary.rows()]
     )
     run.log(panels)
-    for scene, report in summary.alignments.items():
-        curves = ("scale", "shift", "inliers", "residual")
-        run.define_metric(f"{scene}/frame", hidden=True)
-        for name in curves:
-            run.define_metric(f"{scene}/alignment/{name}", step_metric=f"{scene}/frame")
-        for number, fit in enumerate(report["frames"].values()):
-            values = {f"{scene}/alignment/{name}": fit[name] for name in curves}
-            run.log({f"{scene}/frame": number, **values})
+    _alignment_curves(run, summary)
     for row in summary.rows():
         run.summary[f"time/{row[0]}"] = row[4]
     for name, value in summary.flat_scores().items():
@@ -92,3 +85,15 @@ def _panels(run: Any, summary: Summary) -> None:
     run.summary["seconds"] = summary.seconds
     if summary.failure:
         run.summary["failure"] = summary.failure
+
+
+def _alignment_curves(run: Any, summary: Summary) -> None:
+    """The fits of every frame, over frames."""
+    for scene, report in summary.alignments.items():
+        curves = ("scale", "shift", "inliers", "residual")
+        run.define_metric(f"{scene}/frame", hidden=True)
+        for name in curves:
+            run.define_metric(f"{scene}/alignment/{name}", step_metric=f"{scene}/frame")
+        for number, fit in enumerate(report["frames"].values()):
+            values = {f"{scene}/alignment/{name}": fit[name] for name in curves}
+            run.log({f"{scene}/frame": number, **values})

@@ -139,18 +139,16 @@ def _rank_correlation(a: AnyArray, b: AnyArray) -> float | None:
 
 
 def _turned_over(follows: Sequence[float | None], bound: float) -> list[float | None]:
-    """The correlation at frames on the smaller side of flips, None elsewhere: a flip parts a clip in two."""
+    """The lowest correlation at frames on the smaller side of flips, None elsewhere: a flip parts a clip in two."""
     sign, signs = 1, []
     for value in follows:
         sign = -sign if value is not None and value < min(bound, 0.0) else sign
         signs.append(sign)
+    negative = [value for value in follows if value is not None and value < min(bound, 0.0)]
+    if not negative:
+        return [None] * len(follows)
     fewer = -1 if signs.count(-1) <= signs.count(1) else 1
-    last: float | None = None
-    values: list[float | None] = []
-    for value, side in zip(follows, signs, strict=True):
-        last = value if value is not None and value < min(bound, 0.0) else last
-        values.append(last if side == fewer and (signs.count(-1) and signs.count(1)) else None)
-    return values
+    return [min(negative) if side == fewer else None for side in signs]
 
 
 def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]) -> list[Finding]:
