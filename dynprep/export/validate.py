@@ -20,6 +20,7 @@ _SHOWN = 3  # names in a message about many files
 def faults(scene: DatasetScene) -> Iterator[str]:
     """What is wrong with a scene's folder, one line each; nothing where all is as the format says."""
     yield from _stem_faults(scene)
+    yield from _mixture_faults(scene)
     for artefact in Artefact.registry.values():
         if scene.has(artefact) and artefact.places[0].is_folder:
             yield from _artefact_faults(scene, artefact)
@@ -48,6 +49,16 @@ def _stem_faults(scene: DatasetScene) -> Iterator[str]:
     ]
     if others:
         yield f"images: holds other files too, e.g. {', '.join(sorted(others)[:_SHOWN])}"
+
+
+def _mixture_faults(scene: DatasetScene) -> Iterator[str]:
+    """Folders must go back to the same results, as far as the provenance tells."""
+    keys: dict[str, str] = {}
+    made_of = scene.provenance.get("made_of", {})
+    for stage, closure in made_of.items() if isinstance(made_of, dict) else ():
+        for name, key in closure.items() if isinstance(closure, dict) else ():
+            if keys.setdefault(name, key) != key:
+                yield f"{stage}: was made of another result of {name} than the other folders"
 
 
 def _artefact_faults(scene: DatasetScene, artefact: type[Artefact]) -> Iterator[str]:
