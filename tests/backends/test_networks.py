@@ -657,8 +657,8 @@ def test_compiled_is_the_same_network(
         return compiled[-1:]
 
     monkeypatch.setattr(HuggingFaceNetwork, "modules_to_compile", one_module)
-    run_here(*options, "trainer.compile=true", f"store_dir={tmp_path / 'fast'}", name="fast")
+    run_here(*options, "trainer.compile=true", f"store_dir={tmp_path / 'fast_store'}", name="fast")
     assert compiled[0]._compiled_call_impl is not None  # type: ignore[attr-defined]
     assert np.allclose(
-        np.load(only(tmp_path / "fast" / "depth") / "00001.npy"), plain, rtol=1e-3, atol=1e-3
+        np.load(only(tmp_path / "fast_store" / "depth") / "00001.npy"), plain, rtol=1e-3, atol=1e-3
     )

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("small_store")
 def compared(run_here: RunHere, tmp_path: Path) -> Path:
     """The page of two runs."""
     a = run_here(*SMALL, name="a")
-    b = run_here(*SMALL, "alignment=huber", "flow.rate=16", name="b")
+    b = run_here(*SMALL, "alignment=lstsq", "flow.rate=16", name="b")
     out = tmp_path / "out"
     arguments = [str(a), str(b), "compare.frames=3", "compare.width=64", "--out", str(out)]
     assert main(arguments) == 0
@@ -90,7 +90,7 @@ def test_a_run_that_found_its_inputs_repeats_too(
     run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_here(*SMALL, name="a")
-    folder = run_here(*SMALL, "stages=[alignment]", "alignment=huber", name="b")
+    folder = run_here(*SMALL, "stages=[alignment]", "alignment=lstsq", name="b")
     monkeypatch.chdir(tmp_path)
     assert reproduce(folder) == 0
 

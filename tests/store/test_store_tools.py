@@ -35,7 +35,7 @@ def tool(
 
 def test_only_what_nobody_uses_is_removed(run_here: RunHere, tool: Tool, tmp_path: Path) -> None:
     a = run_here(*SMALL, name="a")
-    b = run_here(*SMALL, "alignment=huber", name="b")
+    b = run_here(*SMALL, "alignment=lstsq", name="b")
     assert "nothing to remove" in tool("gc")[1]
     shutil.rmtree(a)
     kept = tree(b / "dataset", PROVENANCE)
@@ -48,7 +48,7 @@ def test_only_what_nobody_uses_is_removed(run_here: RunHere, tool: Tool, tmp_pat
     assert len(list((tmp_path / "store" / "depth").iterdir())) == 1
     assert tree(b / "dataset", PROVENANCE) == kept
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "store").rglob("*.npy")}
-    run_here(*SMALL, "alignment=huber", name="b")
+    run_here(*SMALL, "alignment=lstsq", name="b")
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "store").rglob("*.npy")} == before
     assert "nothing to remove" in tool("gc")[1]
 
@@ -85,7 +85,7 @@ def test_two_runs_in_one_folder_keep_both_datasets(
     run_here: RunHere, tool: Tool, tmp_path: Path
 ) -> None:
     run_here(*SMALL, f"dataset_dir={tmp_path / 'one'}", name="a")
-    run_here(*SMALL, "alignment=huber", f"dataset_dir={tmp_path / 'two'}", name="a")
+    run_here(*SMALL, "alignment=lstsq", f"dataset_dir={tmp_path / 'two'}", name="a")
     assert "nothing to remove" in tool("gc")[1]
     shutil.rmtree(tmp_path / "one")
     tool("gc", "--yes")

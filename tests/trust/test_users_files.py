@@ -324,7 +324,7 @@ def test_one_folder_is_of_one_set_of_frames(run_here: RunHere) -> None:
 def test_what_still_fits_stays(run_here: RunHere) -> None:
     scene = run_here(*SMALL, name="x") / "dataset" / "demo"
     tracks = tree(scene / "alltracker")
-    run_here(*SMALL, "stages=[alignment]", "alignment=huber", name="x")
+    run_here(*SMALL, "stages=[alignment]", "alignment=lstsq", name="x")
     assert tree(scene / "alltracker") == tracks and (scene / "masks").is_dir()
     # points were made of the other alignment, and so was the prior
     assert not (scene / "points").exists() and not (scene / "marigold").exists()
