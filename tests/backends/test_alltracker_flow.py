@@ -179,7 +179,9 @@ def test_resumed_and_in_two_processes(weights: Path, run_here: RunHere, tmp_path
     (result,) = (tmp_path / "store" / "tracks").iterdir()
     (result / "00002_00001.npy").unlink()
     again = tracks(run_here(*given, name="again"))
-    two = tracks(run_here(*given, "trainer=ddp_cpu", f"store_dir={tmp_path / 'two'}", name="two"))
+    two = tracks(
+        run_here(*given, "trainer=ddp_cpu", f"store_dir={tmp_path / 'two_store'}", name="two")
+    )
     for name, found in one.items():
         assert np.abs(found - again[name]).max() < 1e-3 and np.abs(found - two[name]).max() < 1e-3
     assert len(one) == len(two) == 16
