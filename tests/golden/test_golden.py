@@ -24,7 +24,8 @@ from benchmarks import random_weights
 from tests.conftest import SMALL, RunHere
 
 HERE = Path(__file__).parent
-ASIDE = ("dynprep.json", "dynprep_files.json")  # say who made a dataset and when
+# say who made a dataset and when, and what is thought of it
+ASIDE = ("dynprep.json", "dynprep_files.json", "verdict.json")
 WRITE = os.environ.get("DYNPREP_WRITE_GOLDEN") == "1"
 
 

@@ -22,7 +22,7 @@ KILLED = ("images", "optical_flow", "camera_path", "parallax", "masks", "alignme
 
 
 def keys(store: Path) -> dict[str, list[str]]:
-    aside = ("locks", "references", "scores", "media")
+    aside = ("locks", "references", "scores", "media", "verdicts")
     return {
         d.name: sorted(k.name for k in d.iterdir())
         for d in store.iterdir()
