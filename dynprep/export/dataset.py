@@ -130,6 +130,8 @@ class DatasetWriter:
         _compose(manifest, VERDICT, verdict, None)
         _compose(manifest, PROVENANCE, provenance, None)
         manifest.save()
+        # once more: laying out a long clip takes a while, in which a user may have changed something
+        self._refuse_foreign(before, plan)
         swap.replace(folder)
         return folder
 

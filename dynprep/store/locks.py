@@ -81,7 +81,9 @@ class Lock:
             self._released.set()
             self.path.unlink(missing_ok=True)
         elif self._file is not None:
-            os.close(self._file)  # which frees it
+            # said outright: a child that was forked meanwhile would hold it on after the close
+            _unlock_file(self._file, self.kind)
+            os.close(self._file)
 
     def _take_lease(self) -> bool:
         try:
@@ -132,6 +134,18 @@ def _lock_file(file: int, kind: LockKind) -> None:
 
     function: Any = fcntl.flock if kind == "flock" else fcntl.lockf
     function(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _unlock_file(file: int, kind: LockKind) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        msvcrt.locking(file, msvcrt.LK_UNLCK, 1)
+        return
+    import fcntl
+
+    function: Any = fcntl.flock if kind == "flock" else fcntl.lockf
+    function(file, fcntl.LOCK_UN)
 
 
 def working_kind(folder: Path) -> LockKind:

@@ -333,6 +333,27 @@ def test_what_still_fits_stays(run_here: RunHere) -> None:
         assert len({keys[name] for keys in made_of.values() if name in keys}) == 1
 
 
+def test_an_edit_while_the_dataset_is_laid_out_is_not_lost(
+    run_here: RunHere, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dynprep.export import dataset
+
+    scene = run_here(*SMALL, "dataset.link=copy") / "dataset" / "demo"
+    victim = scene / "masks" / "00000.png"
+
+    def edit(source: Path, target: Path, kind: LinkKind) -> None:
+        place(source, target, kind)
+        if target.parent.name == "points":  # the last folder
+            victim.chmod(0o644)
+            victim.write_bytes(b"edited by hand")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(dataset, "place", edit)
+        with pytest.raises(UserError, match=r"were changed .* masks/00000\.png"):
+            run_here(*SMALL, "dataset.link=copy", "masks=none")
+    assert victim.read_bytes() == b"edited by hand"
+
+
 def test_a_result_that_vanishes_before_the_export_is_an_error(
     run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
