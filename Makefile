@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXTRAS := $(VENV)/.ready-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint docs clean
+.PHONY: help demo test fast faults lint docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -30,6 +30,9 @@ test: $(EXTRAS) ## set up, then run all tests
 
 fast: $(EXTRAS) ## run the tests that are not slow
 	$(RUN) -m pytest -m "not slow"
+
+faults: $(EXTRAS) ## a campaign of some thousand faults, half an hour; prints a table
+	$(RUN) -m tests.faults
 
 lint: $(READY) ## style and types
 	$(RUN) -m ruff check .

@@ -111,7 +111,7 @@ class Backend:
             expected = expected_frames(source.probe(), self.settings.resolution)
             stages = self.settings.stages
             plan = make_plan(stages, self._wanted(), [(source, expected)], Store(Path(folder)))
-            choose_stages(plan)
+            choose_stages(plan, ())
             for name in plan.stages:
                 plan.stages[name].inspect()
                 trainer = self.settings.trainer

@@ -6,6 +6,8 @@ from typing import Any
 
 import yaml
 
+from dynprep.errors import UserError
+
 _PACKAGE = Path(__file__).resolve().parent
 _INSTALLED = _PACKAGE / "conf"
 # in a checkout conf/ stands beside the package, where users edit it; a wheel carries it inside
@@ -41,8 +43,7 @@ def shared_parts(path: Path) -> Iterator[Path]:
 
     A part is a file of the same folder, or, as ``/_shared/NAME@_here_``, of the configuration's root.
     """
-    node = yaml.safe_load(path.read_text()) or {}
-    for part in node.get("defaults", []):
+    for part in read_yaml(path).get("defaults") or []:
         if not isinstance(part, str) or part == "_self_":
             continue
         name = part.partition("@")[0]
@@ -57,5 +58,22 @@ def read_choice(path: Path) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for part in shared_parts(path):
         merged |= read_choice(part)
-    own = yaml.safe_load(path.read_text()) or {}
-    return {**merged, **{str(k): v for k, v in own.items() if k != "defaults"}}
+    return {**merged, **{str(k): v for k, v in read_yaml(path).items() if k != "defaults"}}
+
+
+def read_yaml(path: Path) -> dict[Any, Any]:
+    """The options in one file of a configuration. Raises UserError for what is no such file."""
+    try:
+        node = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
+    # of a damaged file PyYAML also raises what Python does for the parts of a date or a number
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: no YAML ({why})") from None
+    defaults = node.get("defaults", []) if isinstance(node, dict) else None
+    if defaults is not None and not isinstance(defaults, list):
+        raise UserError(f"{path}: its defaults are no list")
+    if not isinstance(node, dict):
+        raise UserError(f"{path}: holds no options by name")
+    return node

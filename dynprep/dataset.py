@@ -3,12 +3,11 @@
 Shapes: T frames, (H, W) pixels of ``images/``, N points; pixel centres are whole numbers.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -24,13 +23,31 @@ from dynprep.artefacts.prior import DepthPrior
 from dynprep.artefacts.relative_disparity import RelativeDisparity
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.errors import UserError
-from dynprep.files import read_array, read_arrays
+from dynprep.foreign import Malformed, is_inside, read_json
+from dynprep.scene.array_files import read_named_numbers, read_numbers
 from dynprep.scene.frames import Frame, Frames
 from dynprep.scene.image_files import opened
 from dynprep.scene.pictures import listing
 from dynprep.store.references import PROVENANCE
 
 AnArtefact = TypeVar("AnArtefact", bound=Artefact)
+
+
+class _FolderShape(TypedDict, total=False):
+    """What a provenance says of one folder."""
+
+    stage: str
+    backend: str
+    key: str
+    options: dict[str, Any]
+
+
+class _Provenance(TypedDict, total=False):
+    """A provenance, as far as it is there: the folder may come from elsewhere."""
+
+    layout: dict[str, str]
+    folders: dict[str, _FolderShape]
+    made_of: dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -46,11 +63,11 @@ class DatasetFiles:
 
     def array(self, name: str) -> AnyArray:
         """The array in the .npy file ``name``."""
-        return read_array(self.file(name))
+        return read_numbers(self.file(name))
 
     def mapped(self, name: str) -> AnyArray:
         """The array in the .npy file ``name``, read from the disk when it is used."""
-        return read_array(self.file(name), mapped=True)
+        return read_numbers(self.file(name), mapped=True)
 
     def holds(self, name: str) -> bool:
         """Whether there is a file ``name``."""
@@ -58,7 +75,7 @@ class DatasetFiles:
 
     def arrays(self, name: str) -> dict[str, AnyArray]:
         """The arrays in the .npz file ``name``."""
-        return read_arrays(self.file(name))
+        return read_named_numbers(self.file(name))
 
     def image(self, name: str) -> AnyArray:
         """The pixels of the image file ``name``."""
@@ -67,7 +84,7 @@ class DatasetFiles:
 
     def json(self, name: str) -> Any:
         """The value in the JSON file ``name``."""
-        return json.loads(self.file(name).read_text())
+        return read_json(self.file(name), Any)
 
 
 class _Options(dict[str, Any]):
@@ -173,7 +190,7 @@ class DatasetScene:
 
     def _path(self, place: Place) -> Path:
         names = self.provenance.get("layout", {})
-        return self.folder / names.get(place.option, place.default)
+        return self.folder / names.get(place.option or "", place.default)
 
     @cached_property
     def _intrinsics(self) -> dict[str, list[float]]:
@@ -182,17 +199,21 @@ class DatasetScene:
             raise UserError(
                 f"{path}: the dataset has no intrinsics; run the stage {MetricDisparity.name}"
             )
-        rows: dict[str, list[float]] = json.loads(path.read_text())
+        rows: dict[str, list[float]] = read_json(path, dict[str, list[float]])
         return rows
 
-    def _read_provenance(self) -> dict[str, Any]:
+    def _read_provenance(self) -> _Provenance:
+        path = self.folder / PROVENANCE
         try:
-            values = json.loads((self.folder / PROVENANCE).read_text())
+            values: _Provenance = read_json(path, _Provenance)
         except FileNotFoundError:
-            values = {}
-        except (OSError, ValueError) as error:
-            raise UserError(f"{self.folder / PROVENANCE}: not readable ({error})") from None
-        return values if isinstance(values, dict) else {}
+            return {}
+        except (Malformed, OSError) as error:
+            raise UserError(f"{error}; put back the {PROVENANCE} that dynprep wrote") from None
+        for name in values.get("layout", {}).values():
+            if not is_inside(name):
+                raise UserError(f"{path}: '{name}' lies elsewhere")
+        return values
 
     def _read_frames(self) -> Frames:
         folder = self._path(Images.places[0])

@@ -6,7 +6,7 @@ import os
 import stat
 import types
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import (
     Annotated,
     Any,
@@ -21,6 +21,7 @@ from typing import (
 from dynprep.errors import UserError
 
 MOST_JSON_BYTES = 1 << 28  # a record of 10,000 scenes has less
+_LONGEST_NAME = 255  # bytes, on the usual file systems
 _SHOWN = 60  # characters of a value in a message
 
 
@@ -33,8 +34,10 @@ def read_limited(path: Path, most: int) -> bytes:
 
     Raises Malformed for a pipe, a device and a larger file, OSError for what cannot be opened.
     """
-    # a pipe would block the open itself
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    try:  # a pipe would block the open itself
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except ValueError:
+        raise Malformed(f"{str(path)!r}: is no path") from None
     status = os.fstat(descriptor)
     if stat.S_ISDIR(status.st_mode):
         os.close(descriptor)
@@ -90,6 +93,14 @@ def check(value: Any, kind: Any, where: str) -> None:
             check(value, next(filter(is_typeddict, args)), where)
     elif not matches_type(value, kind):
         raise Malformed(f"{where}: {shown(value)} is not {describe_type(kind)}")
+
+
+def is_inside(name: str) -> bool:
+    """Whether the relative path ``name`` leads to something in the folder that it starts from."""
+    path = PurePosixPath(name)
+    is_short = all(len(p.encode("utf-8", "surrogatepass")) <= _LONGEST_NAME for p in path.parts)
+    is_within = not path.is_absolute() and ".." not in path.parts
+    return bool(path.parts) and is_within and is_short and "\0" not in name
 
 
 def shown(value: Any) -> str:

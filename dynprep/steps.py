@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from dynprep.scene.source import Source
 from dynprep.scene.truth import Truth
 from dynprep.store import Store
 from dynprep.store.references import made_in, remember
+from dynprep.verdicts.judge import JUDGED
+from dynprep.verdicts.judge import judge as judge_scene
 
 
 def resolve(run: RunState) -> None:
@@ -62,6 +65,11 @@ def plan(run: RunState) -> None:
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
         store_dir = Path(chosen.run.store_dir).expanduser()
         run.store = Store(store_dir, chosen.store.verify, say=run.terminal.say)
+        if (
+            stored := chosen.data.stored()
+        ):  # whoever cleans the store must not take it away meanwhile
+            with run.store.gate():
+                _remember(run, stored)
         scenes = _look_at_scenes(run)
         with run.store.gate():  # whoever cleans the store waits, and then knows what this run uses
             run.plan = make_plan(chosen.stages, chosen.wanted, scenes, run.store)
@@ -72,12 +80,17 @@ def plan(run: RunState) -> None:
                 }
                 for scene in run.plan.scenes
             }
-            remember(run.store, run.folder, run.record.started, chosen.dataset_dir, used)
-        choose_stages(run.plan)
+            _remember(run, used)
+        choose_stages(run.plan, JUDGED)
         _check_plan(run)
     name = "+".join(scene.name for scene in run.plan.scenes)
     name = name if run.job.number is None else f"{name}/{run.job.number}"
     run.summary = Summary(name, run.folder, dict(run.config), chosen.choices, versions())
+
+
+def _remember(run: RunState, used: Mapping[str, Mapping[str, str]]) -> None:
+    """Note in the store which results, by scene and stage as keys, this run uses."""
+    remember(run.store, run.folder, run.record.started, run.settings.dataset_dir, used)
 
 
 def _look_at_scenes(run: RunState) -> list[tuple[Source, Frames]]:
@@ -131,8 +144,6 @@ def execute(run: RunState) -> None:
 
 def judge(run: RunState) -> None:
     """Say of every scene what is not good, as far as that can be seen without truth."""
-    from dynprep.verdicts.judge import judge as judge_scene
-
     bounds = run.settings.verdict
     for scene in run.plan.scenes:
         complete = run.plan.complete_stages(scene)

@@ -12,6 +12,7 @@ from dynprep.artefacts.base import Scene
 from dynprep.artefacts.images import Images
 from dynprep.backends.network import Network, group_by_shape
 from dynprep.errors import UserError
+from dynprep.foreign import read_json
 from dynprep.models.inference import to_host
 from dynprep.weights.tensors import damaged, mismatch, refused
 
@@ -121,6 +122,7 @@ def processor(folder: Path) -> Any:
     file = folder / "preprocessor_config.json"
     if not file.is_file():
         raise UserError(f"{file}: missing; the folder must hold it beside the weights")
+    read_json(file, dict[str, Any])
     try:
         return AutoImageProcessor.from_pretrained(
             folder, backend="pil", local_files_only=True, trust_remote_code=False
@@ -138,6 +140,7 @@ def _load(folder: Path, group: str) -> Any:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
+        read_json(folder / "config.json", dict[str, Any])  # the library would read any size
         network, report = AutoModelForDepthEstimation.from_pretrained(
             folder,
             local_files_only=True,
@@ -145,6 +148,8 @@ def _load(folder: Path, group: str) -> Any:
             ignore_mismatched_sizes=True,  # reported below, all at once
             output_loading_info=True,
         )
+    except UserError:
+        raise
     except pickle.UnpicklingError as error:
         raise refused(folder, error) from None
     except Exception as error:  # whatever the library finds wrong with the files

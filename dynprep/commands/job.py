@@ -21,7 +21,13 @@ from omegaconf.errors import OmegaConfBaseException
 from dynprep import stopping
 from dynprep.commands import fail
 from dynprep.conf_folder import CONF, conf_folders, users_conf
-from dynprep.config.hints import about_choice, about_option, check_choice, known_options
+from dynprep.config.hints import (
+    about_choice,
+    about_composition,
+    about_option,
+    check_choice,
+    known_options,
+)
 from dynprep.config.typed import trust_packages
 from dynprep.errors import UserError
 from dynprep.stopping import STOPPED
@@ -35,6 +41,10 @@ _WITH_VALUE = (
     *("--cfg", "--package", "--info"),
 )
 
+_composed: list[
+    bool
+] = []  # whether the configuration could be composed: what fails then is the job
+
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
 def _job(composed: DictConfig) -> float | None:
@@ -43,6 +53,7 @@ def _job(composed: DictConfig) -> float | None:
     from dynprep.record import Job, fail_early
 
     stopping.end_with_main()
+    _composed.append(True)
 
     hydra_config = HydraConfig.get()
     choices = {str(k): str(v) for k, v in hydra_config.runtime.choices.items()}
@@ -95,6 +106,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _start(arguments: list[str]) -> int:
+    _composed.clear()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
     folders = conf_folders(arguments)
     try:
@@ -121,12 +133,20 @@ def _start(arguments: list[str]) -> int:
             return 1
         if sweep is not None and sweep.in_parallel and not sweep.records():
             return fail(f"no job began: {_first_line(error)}; run the same command again to go on")
-        if isinstance(error, UserError):
-            return fail(str(error))
-        if isinstance(error, HydraException | OmegaConfBaseException):
-            return fail(about_option(str(error), folders))
-        raise
+        if (line := _line_of(error, folders)) is None:
+            raise
+        return fail(line)
     return 0
+
+
+def _line_of(error: Exception, folders: Sequence[Path]) -> str | None:
+    """What to say of an error; None for one that is the program's own."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, HydraException | OmegaConfBaseException):
+        return about_option(str(error), folders)
+    # before the job: a file of the user's that Hydra stumbles over
+    return None if _composed else about_composition(error, folders)
 
 
 def _close(sweep: Sweep) -> int:

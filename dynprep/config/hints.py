@@ -8,7 +8,7 @@ from typing import Any
 
 from hydra.errors import MissingConfigException
 
-from dynprep.conf_folder import choices_of, read_choice
+from dynprep.conf_folder import CONF, choices_of, read_choice, read_yaml
 from dynprep.errors import UserError, nearest
 
 _UNKNOWN = re.compile(r"not in struct|Could not override|No match in the defaults", re.IGNORECASE)
@@ -55,6 +55,17 @@ def about_option(message: str, folders: Sequence[Path]) -> str:
     close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     hint = f"did you mean {' or '.join(close)}?" if close else "see dynprep --help"
     return f"{name}: no such option; {hint}"
+
+
+def about_composition(error: Exception, folders: Sequence[Path]) -> str:
+    """Why a configuration could not be composed: the first of the user's files that cannot be read, if one is why."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*.yaml")) if folder != CONF else ():
+            try:
+                read_yaml(path)
+            except UserError as fault:
+                return str(fault)
+    return f"the configuration cannot be composed ({' '.join(str(error).split())})"
 
 
 def check_choice(group: str, choice: str, folders: Sequence[Path]) -> None:

@@ -7,12 +7,13 @@ from importlib import import_module
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from dynprep.errors import UserError, nearest
-from dynprep.foreign import describe_type, matches_type
+from dynprep.foreign import describe_type, matches_type, shown
 from dynprep.options import Range
 from dynprep.stages.base import Stage
 from dynprep.stages.context import StageContext
 
 TARGET = "_target_"
+_LONGEST_PATH = 200  # characters
 Kind = TypeVar("Kind")
 _CONTEXT = "context"  # the field of stages that the program fills, not the configuration
 
@@ -40,6 +41,8 @@ def locate(path: str, where: str) -> type:
     """The dataclass at a dotted path. Raises UserError, naming the node ``where``, if there is none, or if it is in a
     package that the user has not named."""
     package = path.partition(".")[0]
+    if not all(part.isidentifier() for part in path.split(".")) or len(path) > _LONGEST_PATH:
+        raise UserError(f"{where}.{TARGET}={shown(path)}: the dotted path of a class is meant")
     if package not in _trusted:
         raise UserError(
             f"{where}.{TARGET}={path}: is not of dynprep; if you trust that package, add packages=[{package}] to the "
@@ -49,7 +52,9 @@ def locate(path: str, where: str) -> type:
         module, _, name = path.rpartition(".")
         target_class = getattr(import_module(module), name)
     except (ImportError, AttributeError, ValueError) as error:
-        raise UserError(f"{where}.{TARGET}={path}: no such class ({error})") from None
+        raise UserError(
+            f"{where}.{TARGET}={shown(path)}: no such class ({shown(str(error))})"
+        ) from None
     configurable = isinstance(target_class, type) and (
         is_dataclass(target_class) or hasattr(target_class, "option_types")
     )
@@ -107,7 +112,7 @@ def build_one(
 def check_value(value: Any, kind: Any, option: str) -> None:
     """Raise UserError unless ``value`` is of the annotated type and in its range."""
     if not matches_type(value, kind):
-        raise UserError(f"{option}={value}: {describe_type(kind)} is meant")
+        raise UserError(f"{option}={shown(value)}: {describe_type(kind)} is meant")
     for part, allowed in ranges_of(kind):
         if matches_type(value, part) and not allowed.holds(value):
             others = [
@@ -118,7 +123,7 @@ def check_value(value: Any, kind: Any, option: str) -> None:
             ]
             others += ["null"] if type(None) in get_args(kind) else []
             meant = ", or ".join([f"it must be {allowed.describe()}", *others])
-            raise UserError(f"{option} is {value}; {meant}")
+            raise UserError(f"{option} is {shown(value)}; {meant}")
 
 
 def _dotted(where: str, name: str) -> str:

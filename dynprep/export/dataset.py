@@ -18,6 +18,7 @@ from dynprep.links import LinkKind, place
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.store import Result
 from dynprep.store.references import PROVENANCE, ProvenanceShape
+from dynprep.store.verified import remember
 from dynprep.version import __version__
 
 VERDICT = "verdict.json"  # what is not good, of one scene in a dataset, of all in a run's folder
@@ -138,8 +139,10 @@ class DatasetWriter:
     def _show(self, result: Result, file: str, manifest: Manifest, path: str) -> None:
         """Show a file of the store at ``path``."""
         target = manifest.folder / path
-        place(result.checked_file(file), target, self.link)
+        stored = result.checked_file(file)
         size, digest = result.fact(file)
+        place(stored, target, self.link)
+        remember(stored, digest)
         leads_to = os.readlink(target) if self.link == "symlink" else None
         manifest.files[path] = WrittenFile(size, digest, result.recipe.stage, leads_to)
 

@@ -6,6 +6,7 @@ from typing import Any
 from dynprep.artefacts import Artefact
 from dynprep.artefacts.files import Place
 from dynprep.export.manifest import MANIFEST
+from dynprep.foreign import is_inside, shown
 from dynprep.store.references import PROVENANCE
 
 
@@ -36,7 +37,9 @@ class Layout:
         self.names = {k: posixpath.normpath(v) for k, v in {**_places(), **names}.items()}
         for name in self.names.values():
             if name.startswith(("/", "..")) or name == ".":
-                raise ValueError(f"'{name}' does not lie inside the dataset folder")
+                raise ValueError(f"{shown(name)} does not lie inside the dataset folder")
+            if not is_inside(name) or not name.isprintable():
+                raise ValueError(f"{shown(name)} is no name of a file or folder")
             if any(part.startswith(".") for part in name.split("/")):
                 raise ValueError(f"'{name}' is hidden, and trainers would not find it")
         taken = [*self.names.values(), *_fixed_names()]

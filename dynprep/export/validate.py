@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from dynprep.artefacts import Artefact
 from dynprep.artefacts.depth_map import DepthMap
@@ -12,7 +11,8 @@ from dynprep.artefacts.images import Images
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError
-from dynprep.files import read_array, read_arrays
+from dynprep.scene.array_files import read_named_numbers, read_numbers
+from dynprep.scene.image_files import opened
 
 _SHOWN = 3  # names in a message about many files
 
@@ -54,9 +54,8 @@ def _stem_faults(scene: DatasetScene) -> Iterator[str]:
 def _mixture_faults(scene: DatasetScene) -> Iterator[str]:
     """Folders must go back to the same results, as far as the provenance tells."""
     keys: dict[str, str] = {}
-    made_of = scene.provenance.get("made_of", {})
-    for stage, closure in made_of.items() if isinstance(made_of, dict) else ():
-        for name, key in closure.items() if isinstance(closure, dict) else ():
+    for stage, closure in scene.provenance.get("made_of", {}).items():
+        for name, key in closure.items():
             if keys.setdefault(name, key) != key:
                 yield f"{stage}: was made of another result of {name} than the other folders"
 
@@ -86,9 +85,6 @@ def _intrinsics_faults(scene: DatasetScene) -> Iterator[str]:
         except UserError as error:
             yield str(error)
             return
-        except (OSError, ValueError, TypeError) as error:
-            yield f"{name}: cannot be read ({error})"
-            return
         except KeyError:
             yield f"{name}: has no row for the frame {stem}"
             continue
@@ -100,17 +96,18 @@ def _file_fault(path: Path, scene: DatasetScene, artefact: type[Artefact]) -> st
     """What is wrong with one file."""
     try:
         if path.suffix == ".npy":
-            return _array_fault(read_array(path), scene, artefact)
+            return _array_fault(read_numbers(path), scene, artefact)
         if path.suffix == ".npz":
-            parts = (_array_fault(values, scene, artefact) for values in read_arrays(path).values())
+            arrays = read_named_numbers(path).values()
+            parts = (_array_fault(values, scene, artefact) for values in arrays)
             return next((fault for fault in parts if fault), None)
         if path.suffix in (".png", ".jpg"):
-            with Image.open(path) as image:
+            with opened(path) as image:
                 image.load()
                 if image.size != (scene.frames.width, scene.frames.height):
                     return f"is {image.size}, the frames are {(scene.frames.width, scene.frames.height)}"
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, UserError) as error:
-        return f"cannot be read ({error})"
+    except UserError as error:
+        return str(error).removeprefix(f"{path}: ")
     return None
 
 

@@ -1,6 +1,6 @@
 """What a run will do: stages in order, each scene's results, what exists and what does not."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from dynprep.artefacts.base import Artefact, Scene
@@ -149,8 +149,11 @@ def make_plan(
     return plan
 
 
-def choose_stages(plan: Plan) -> None:
+def choose_stages(plan: Plan, judged: Collection[str]) -> None:
     """Look at what the store has, and leave in the plan the stages that are needed.
+
+    judged: names of the stages whose results a verdict looks at: helpers among them are made even where all that
+    is made of them exists, so that the verdict does not depend on what the store happens to hold.
 
     Raises UserError when a stage that was not asked for is needed and not in the store.
     """
@@ -165,7 +168,7 @@ def choose_stages(plan: Plan) -> None:
                     f"{name} needs {what} of scene '{scene.name}', which the store does not have: "
                     f"add {what} to stages, or run it first"
                 )
-    needed = _needed(plan)
+    needed = _needed(plan, judged)
     plan.stages = {name: stage for name, stage in plan.stages.items() if name in needed}
 
 
@@ -196,20 +199,22 @@ def _closure(stages: Mapping[str, Stage], wanted: Sequence[str]) -> set[str]:
     return closure
 
 
-def _needed(plan: Plan) -> set[str]:
+def _needed(plan: Plan, judged: Collection[str]) -> set[str]:
     """Stages to show or run: the wanted ones, unfinished ones that the dataset shows, and helpers that some
-    unfinished stage reads."""
+    unfinished stage reads, or that are judged."""
     needed = {Images.name}
     exported = plan.exported()
     for name in reversed(list(plan.stages)):
         wanted = name in plan.wanted or (
             name in exported and not all(plan.is_complete(name, scene) for scene in plan.scenes)
         )
+        is_gone = any(scene.results[name].seal() is None for scene in plan.scenes)
+        looked_at = plan.stages[name].is_helper and name in judged and is_gone
         asked = any(
             name in {artefact.name for artefact in plan.stages[n].reads()}
             and any(not plan.is_complete(n, scene) for scene in plan.scenes)
             for n in needed
         )
-        if wanted or asked:
+        if wanted or asked or looked_at:
             needed.add(name)
     return needed

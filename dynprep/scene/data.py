@@ -63,6 +63,10 @@ class Data(ABC):
     def sources(self, store: Store) -> list[Source]:
         """The scenes. Raises UserError where a path does not hold what it should."""
 
+    def stored(self) -> dict[str, dict[str, str]]:
+        """Results that ``sources`` makes in the store, by scene as keys by stage: known before they are made."""
+        return {}
+
     def _named(self, paths: Sequence[Path], names: Sequence[str]) -> list[str]:
         if self.name is not None:
             if len(paths) > 1:
@@ -109,10 +113,17 @@ class DemoData(Data):
         if self.height % 2 or self.width % 2:
             raise ValueError("height and width must be even: an mp4 needs it")
 
-    def sources(self, store: Store) -> list[Source]:
+    def _recipe(self) -> Recipe:
         options = {f.name: getattr(self, f.name) for f in fields(demo.DemoOptions)}
-        recipe = Recipe("demo", "rendered", demo.VERSION, options=options)
-        render = partial(demo.write_demo, options=demo.DemoOptions(**options))
+        return Recipe("demo", "rendered", demo.VERSION, options=options)
+
+    def stored(self) -> dict[str, dict[str, str]]:
+        recipe = self._recipe()
+        return {self.name or "demo": {recipe.stage: recipe.key}}
+
+    def sources(self, store: Store) -> list[Source]:
+        recipe = self._recipe()
+        render = partial(demo.write_demo, options=demo.DemoOptions(**recipe.options))
         result = store.cached(recipe, render, is_view=False)
         known = json.loads((result.folder / demo.TRUTH / "truth.json").read_text())["intrinsics"]
         return [

@@ -260,7 +260,8 @@ class Result:
             status = path.stat()
         except OSError:
             return None
-        return _cached_seal(path, key, status.st_mtime_ns, status.st_size, status.st_ino)
+        times = status.st_mtime_ns, status.st_ctime_ns
+        return _cached_seal(path, key, times, status.st_size, status.st_ino)
 
     def _is_current(self, made_from: Mapping[str, str]) -> bool:
         """Whether the inputs, as far as they are still here, hold what the result was made from."""
@@ -358,5 +359,7 @@ def _host() -> str:
 
 
 @lru_cache(maxsize=256)  # of long clips they are large, and every read looks into one
-def _cached_seal(path: Path, key: str, changed: int, size: int, inode: int) -> Seal | None:
+def _cached_seal(
+    path: Path, key: str, changed: tuple[int, int], size: int, inode: int
+) -> Seal | None:
     return read_seal(path, path.parents[1].name, key)

@@ -5,10 +5,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from dynprep.foreign import Malformed, check, read_json
+from dynprep.foreign import (
+    MOST_JSON_BYTES,
+    Malformed,
+    check,
+    is_inside,
+    read_json,
+    read_limited,
+)
 from dynprep.store.recipe import Recipe
 
 
@@ -118,10 +125,10 @@ def read_index(paths: Iterable[Path]) -> dict[str, Item]:
     items: dict[str, Item] = {}
     for path in paths:
         try:
-            lines = path.read_text(errors="replace").splitlines()
-        except OSError:
+            content = read_limited(path, MOST_JSON_BYTES)
+        except (OSError, Malformed):
             continue
-        for line in lines:
+        for line in content.splitlines():
             try:
                 entry = json.loads(line)
                 check(entry, ItemShape, str(path))
@@ -136,17 +143,11 @@ def item_of(entry: ItemShape, where: str) -> Item:
     files = {}
     for name, fact in entry["files"].items():
         match fact:
-            case [int(size), str(digest)] if _is_inside(name):
+            case [int(size), str(digest)] if is_inside(name):
                 files[name] = (size, digest)
             case _:
                 raise Malformed(f"{where}: '{name}' is no file with its size and hash")
     return Item(entry["name"], files, list(entry["notes"]))
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a path leads to something in the folder that it starts from."""
-    path = PurePosixPath(name)
-    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts
 
 
 def seal_json(recipe: Recipe, made_from: dict[str, str], items: Iterable[Item], facts: Any) -> Any:

@@ -88,7 +88,12 @@ class Store:
             self._say(
                 f"store_dir={self.root}: flock does not work on its file system, {kind} is used"
             )
-        write_json(path, {"format": _FORMAT, "lock": kind}, durable=True)
+        try:
+            write_json(path, {"format": _FORMAT, "lock": kind}, durable=True)
+        except IsADirectoryError:
+            raise UserError(
+                f"{path}: is a folder, a file of that name marks a store; remove it"
+            ) from None
         return kind
 
     def _looks_like_one(self) -> bool:

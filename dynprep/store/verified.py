@@ -1,6 +1,6 @@
 """Files of results whose content was compared with the hash that they were written with.
 
-A process hashes a file when it first reads it, and again when its size, time or inode is another one.
+A process hashes a file when it first reads it, and again when its size, times or inode are other ones.
 """
 
 import hashlib
@@ -10,8 +10,9 @@ from pathlib import Path
 from dynprep.errors import UserError
 
 _BLOCK = 1 << 20
-# by device and inode, which hard links share: size, time of the last change, and SHA-256
-_known: dict[tuple[int, int], tuple[int, int, str]] = {}
+# by device and inode, which hard links share: size, times of the last change, and SHA-256. Of the two times only the
+# second, that of the inode, cannot be set back
+_known: dict[tuple[int, int], tuple[int, int, int, str]] = {}
 
 
 class Damaged(UserError):
@@ -24,7 +25,7 @@ class Damaged(UserError):
 
 
 def remember(path: Path, digest: str) -> None:
-    """Note the SHA-256 of a file that this process has just written."""
+    """Note the SHA-256 of a file that this process has just written, or linked: a link changes the inode's time."""
     _note(os.stat(path), digest)
 
 
@@ -74,9 +75,10 @@ def is_as_written(path: Path, size: int, digest: str) -> bool:
 
 
 def _note(status: os.stat_result, digest: str) -> None:
-    _known[status.st_dev, status.st_ino] = status.st_size, status.st_mtime_ns, digest
+    times = status.st_mtime_ns, status.st_ctime_ns
+    _known[status.st_dev, status.st_ino] = status.st_size, *times, digest
 
 
 def _is_known(status: os.stat_result, digest: str) -> bool:
     known = _known.get((status.st_dev, status.st_ino))
-    return known == (status.st_size, status.st_mtime_ns, digest)
+    return known == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest)

@@ -22,6 +22,7 @@ CHECKS: tuple[Check, ...] = (
     *masks.CHECKS,
     *motion.CHECKS,
 )
+JUDGED = frozenset(check.of.name for check in CHECKS)  # stages whose results are looked at
 _FILE = "measures.json"
 
 

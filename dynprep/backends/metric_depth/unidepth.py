@@ -1,6 +1,5 @@
 """Metric depth and intrinsics from UniDepth V2 (Piccinelli et al. 2025)."""
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -15,13 +14,14 @@ from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.maps import MetricMap
 from dynprep.backends.camera import CENTRE, CameraAware, known_camera
 from dynprep.backends.network import Network, group_by_shape
+from dynprep.foreign import read_json
 from dynprep.models.inference import to_host
 from dynprep.options import Range
 from dynprep.stages.base import Deferred, Stage
 from dynprep.stages.camera_estimate import CameraEstimate
 from dynprep.stages.metric_depth import MetricDepth
 from dynprep.weights import read_tensors
-from dynprep.weights.tensors import damaged, fit
+from dynprep.weights.tensors import fit
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -59,10 +59,7 @@ class _UniDepthNetwork(Network):
         beside = file.with_name(_CONFIG)
         raw = None
         if beside.is_file():
-            try:
-                raw = json.loads(beside.read_text())
-            except ValueError as error:
-                raise damaged(beside, error) from None
+            raw = read_json(beside, dict[str, Any])
         network = UniDepthV2(configured(self.variant, raw, str(beside)))
         fit(network, read_tensors(file), UNUSED, f"{self.group}.checkpoint={file}")
         return network

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dynprep.errors import UserError
+from dynprep.foreign import is_number, shown
 
 
 @dataclass(frozen=True)
@@ -67,12 +68,12 @@ def configured(variant: str, raw: Mapping[str, Any] | None, where: str) -> Confi
     for group, key, value in _leaves(raw):
         if key in _FIXED and value not in _FIXED[key]:
             raise UserError(
-                f"{where}: {key}={value} is not supported (this network has {_FIXED[key][0]}); "
+                f"{where}: {key}={shown(value)} is not supported (this network has {_FIXED[key][0]}); "
                 "use a checkpoint without it"
             )
         if group == "pixel_encoder" and key == "name" and value != config.encoder:
             raise UserError(
-                f"{where}: its encoder is {value}, this backend's is {config.encoder}; choose the "
+                f"{where}: its encoder is {shown(value)}, this backend's is {config.encoder}; choose the "
                 "backend of that size, or its own checkpoint"
             )
         if key in _OBEYED:
@@ -89,16 +90,20 @@ def _check(overrides: dict[str, Any], config: Config, where: str) -> None:
     channels = overrides.get("channels", config.channels)
     valid: dict[str, Callable[[Any], bool]] = {
         "taps": lambda v: isinstance(v, tuple) and len(v) == 4 and all(t in blocks for t in v),
-        "ratio": lambda v: isinstance(v, tuple) and len(v) == 2 and 0 < v[0] < v[1],
+        "ratio": lambda v: (
+            isinstance(v, tuple) and len(v) == 2 and all(map(is_number, v)) and 0 < v[0] < v[1]
+        ),
         "channels": lambda v: isinstance(v, int) and v > 0 and v % 8 == 0,
         "heads": lambda v: isinstance(v, int) and v > 0 and channels % v == 0,
-        "pixels_min": lambda v: isinstance(v, int | float) and v > 0,
-        "pixels_max": lambda v: isinstance(v, int | float) and v > 0,
+        "pixels_min": lambda v: is_number(v) and v > 0,
+        "pixels_max": lambda v: is_number(v) and v > 0,
     }
     for name, value in overrides.items():
         if not valid[name](value):
             key = next(k for k, v in _OBEYED.items() if v == name)
-            raise UserError(f"{where}: {key}={value} fits no UniDepth V2 network; fetch it again")
+            raise UserError(
+                f"{where}: {key}={shown(value)} fits no UniDepth V2 network; fetch it again"
+            )
 
 
 def _leaves(node: Mapping[str, Any], group: str = "") -> Iterator[tuple[str, str, Any]]:
