@@ -29,6 +29,7 @@ def install() -> None:
     _owner[:] = [os.getpid()]
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _stop)
+    sys.unraisablehook = _show_unraisable
 
 
 def restore() -> None:
@@ -58,6 +59,13 @@ def _stop(number: int, frame: FrameType | None) -> None:
         end.daemon = True
         end.start()
         raise KeyboardInterrupt
+
+
+def _show_unraisable(event: "sys.UnraisableHookArgs") -> None:
+    """Once told to stop say nothing of what cannot be raised: the interrupt itself, in what Python does around a fork
+    (``check`` raises it again), and errors of objects that it left half made."""
+    if not is_told():
+        sys.__unraisablehook__(event)
 
 
 def _end_now() -> None:

@@ -267,8 +267,8 @@ DAMAGES: dict[str, tuple[str, Callable[[Path], object], str]] = {
         "marigold/depth_npy/00000_pred.npy", lambda p: np.save(p, np.load(p).astype(np.float64)),
         "00000_pred.npy: is float64",
     ),
-    "a map cut short": ("unidepth_disp/00001.npy", _cut, "00001.npy: cannot be read"),
-    "a picture cut short": ("images/00001.png", _cut, "00001.png: cannot be read"),
+    "a map cut short": ("unidepth_disp/00001.npy", _cut, "00001.npy: not a complete .npy file"),
+    "a picture cut short": ("images/00001.png", _cut, "00001.png: not a complete PNG or JPEG"),
     "a note among the frames": (
         "images/note.txt", lambda p: p.write_text("x"), "images: holds other files too, e.g. note.txt",
     ),

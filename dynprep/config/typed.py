@@ -112,7 +112,7 @@ def build_one(
 def check_value(value: Any, kind: Any, option: str) -> None:
     """Raise UserError unless ``value`` is of the annotated type and in its range."""
     if not matches_type(value, kind):
-        raise UserError(f"{option}={shown(value)}: {describe_type(kind)} is meant")
+        raise UserError(f"{option}={_typed(value)}: {describe_type(kind)} is meant")
     for part, allowed in ranges_of(kind):
         if matches_type(value, part) and not allowed.holds(value):
             others = [
@@ -123,7 +123,13 @@ def check_value(value: Any, kind: Any, option: str) -> None:
             ]
             others += ["null"] if type(None) in get_args(kind) else []
             meant = ", or ".join([f"it must be {allowed.describe()}", *others])
-            raise UserError(f"{option} is {shown(value)}; {meant}")
+            raise UserError(f"{option} is {_typed(value)}; {meant}")
+
+
+def _typed(value: Any) -> str:
+    """A value as it would stand on the command line, where it can."""
+    is_plain = isinstance(value, str) and value.isprintable() and len(value) <= _LONGEST_PATH
+    return str(value) if is_plain else shown(value)
 
 
 def _dotted(where: str, name: str) -> str:

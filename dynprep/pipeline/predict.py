@@ -222,6 +222,9 @@ class _Signals(Callback):
         else:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
+    def on_predict_batch_start(self, *_: Any) -> None:
+        stopping.check()  # where the interrupt itself was swallowed
+
 
 class _Progress(Callback):
     def __init__(self, advance: Advance) -> None:

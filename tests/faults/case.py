@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
-_LONGEST_LINE = 1500  # characters
+_LONGEST_LINE, _SHOWN = 1500, 1500  # characters
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ def fault_of_words(text: str) -> str | None:
 
 def fault_of_end(status: int, said: str, errors: str) -> str | None:
     """What is wrong with how a program ended: a traceback, a crash, a failure without a line that says why."""
-    if "Traceback (most recent call last)" in said + errors:
-        return f"a traceback: {errors.strip().splitlines()[-1][:300] if errors.strip() else ''}"
+    if _TRACEBACK in said + errors:
+        return f"a traceback: {(said + errors).partition(_TRACEBACK)[2].strip()[-_SHOWN:]}"
     if status < 0:
         return f"ended by signal {-status}"
     if status and "dynprep:" not in errors and "usage:" not in errors and "error" not in errors:
