@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from dynprep.artefacts.alignment import AlignmentFits
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.config.build import Settings, settings
+from dynprep.errors import UserError
 from dynprep.export.dataset import VERDICT, DatasetWriter
 from dynprep.files import write_json
 from dynprep.links import resolve_link
@@ -24,6 +25,7 @@ from dynprep.report.summary import Summary
 from dynprep.run_state import RunState
 from dynprep.scene.frames import Frames
 from dynprep.scene.resolution import expected_frames
+from dynprep.scene.shots import describe_shots, split_at_cuts
 from dynprep.scene.source import Source
 from dynprep.scene.truth import Truth
 from dynprep.store import Store
@@ -100,7 +102,9 @@ def _look_at_scenes(run: RunState) -> list[tuple[Source, Frames]]:
     """
     chosen = run.settings
     scenes = []
-    for source in chosen.data.sources(run.store):
+    for source in _shots(run, chosen.data.sources(run.store)):
+        for remark in source.remarks():
+            run.terminal.warn(remark)
         scenes.append((source, expected_frames(source.probe(), chosen.resolution)))
         source.identity()
         if source.truth is not None:
@@ -110,6 +114,21 @@ def _look_at_scenes(run: RunState) -> list[tuple[Source, Frames]]:
         for source, _ in scenes if name in checked else ():
             stage.check(source)
     return scenes
+
+
+def _shots(run: RunState, sources: Sequence[Source]) -> Iterator[Source]:
+    """The sources, or with ``data.split=cuts`` their shots."""
+    bounds = run.settings.verdict
+    if run.settings.data.split is None:
+        yield from sources
+        return
+    if bounds.cut is None:
+        raise UserError("data.split=cuts needs verdict.cut, the bound above which there is a cut")
+    for source in sources:
+        shots = split_at_cuts(source, bounds.cut, bounds.cut_likeness, run.store)
+        if len(shots) > 1:
+            run.terminal.say(f"{source.name}: {describe_shots(shots)}")
+        yield from shots
 
 
 def _check_plan(run: RunState) -> None:

@@ -3,15 +3,16 @@
 import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from dynprep.errors import UserError
 from dynprep.foreign import shown
 from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive, Range, Seed
 from dynprep.scene import demo, video
+from dynprep.scene.image_files import SUFFIXES
 from dynprep.scene.pictures import Background, FramesSource, listing, natural
 from dynprep.scene.source import OnError, Selection, Source
 from dynprep.scene.video import VideoSource
@@ -21,6 +22,24 @@ from dynprep.store import Recipe, Store
 _PLAIN_NAMES = {"images", "image", "frames", "rgb", "color", "jpegimages", "input", "imgs"}
 
 
+# pictures and clips that are not read, but that somebody may take for frames or videos
+_OTHER_PICTURES = (
+    *(
+        ".gif",
+        ".webp",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".exr",
+        ".heic",
+        ".heif",
+        ".avif",
+        ".jp2",
+        ".ppm",
+        ".dng",
+    ),
+    *(".wmv", ".flv", ".3gp", ".mts", ".m2ts", ".ogv"),
+)
 _LONGEST_NAME = 200  # bytes: file systems allow 255, and temporary names are longer
 
 
@@ -52,6 +71,7 @@ class Data(ABC):
     fps: Annotated[float, Range(above=0, most=1000)] | None
     max_frames: AtLeastOne | None
     on_error: OnError
+    split: Literal["cuts"] | None
     truth: str | None
 
     def __post_init__(self) -> None:
@@ -149,6 +169,18 @@ def _paths(path: str | list[str] | None, example: str) -> list[Path]:
     return paths
 
 
+def _left_out(folder: Path, suffixes: Sequence[str]) -> list[str]:
+    """A remark on pictures and videos in a folder that are not read, where there are some."""
+    others = [s for s in (*SUFFIXES, *video.SUFFIXES, *_OTHER_PICTURES) if s not in suffixes]
+    files = listing(folder, tuple(others))
+    if not files:
+        return []
+    count = (
+        f"{len(files)} file{'s are' if len(files) > 1 else ' is'} left out, e.g. {files[0].name}"
+    )
+    return [f"{folder}: {count}; of such a folder {', '.join(suffixes)} are read"]
+
+
 @dataclass
 class VideoData(Data):
     """One video, several, or a folder of them."""
@@ -157,8 +189,10 @@ class VideoData(Data):
 
     def sources(self, store: Store) -> list[Source]:
         paths: list[Path] = []
+        left_out: list[str] = []
         for path in _paths(self.path, "dog.mp4"):
             if path.is_dir():
+                left_out += _left_out(path, video.SUFFIXES)
                 inside = listing(path, video.SUFFIXES)
                 if not inside:
                     raise UserError(
@@ -168,10 +202,12 @@ class VideoData(Data):
             else:
                 paths.append(path)
         names = self._named(paths, [p.stem for p in paths])
-        return [
+        sources = [
             VideoSource(p, n, self.selection, self.on_error, truth=self._truth(n))
             for p, n in zip(paths, names, strict=True)
         ]
+        sources[0] = replace(sources[0], left_out=tuple(left_out))
+        return list(sources)
 
 
 @dataclass
@@ -184,25 +220,20 @@ class FramesData(Data):
 
     def sources(self, store: Store) -> list[Source]:
         paths: list[Path] = []
+        left_out: list[str] = []
         for path in _paths(self.path, "my_scene/images"):
             if path.is_file():
                 raise UserError(
                     f"{path}: is a file, data=frames takes a folder; for a video use data=video"
                 )
-            inner = [
-                p
-                for p in path.iterdir()
-                if p.is_dir() and not p.name.startswith(".") and listing(p)
-            ]
-            if listing(path) or not inner:
-                paths.append(path)
-            else:
-                paths += sorted(inner, key=natural)
+            found, remarks = self._folders(path)
+            paths += found
+            left_out += remarks
         names = [
             (p.resolve().parent if p.name.lower() in _PLAIN_NAMES else p.resolve()).name
             for p in paths
         ]
-        return [
+        sources = [
             FramesSource(
                 p,
                 n,
@@ -214,3 +245,27 @@ class FramesData(Data):
             )
             for p, n in zip(paths, self._named(paths, names), strict=True)
         ]
+        sources[0] = replace(sources[0], left_out=tuple(left_out))
+        return list(sources)
+
+    @staticmethod
+    def _folders(path: Path) -> tuple[list[Path], list[str]]:
+        """The folders of frames that ``path`` means, and remarks on what is left out.
+
+        It is one itself, or holds one a scene; but where one of those is called as the frames of a scene are, such
+        as ``images``, ``path`` is one scene, and what lies beside it, such as ``masks``, is no other.
+        """
+        if listing(path):
+            return [path], _left_out(path, SUFFIXES)
+        inside = sorted((p for p in path.iterdir() if p.is_dir()), key=natural)
+        inner = [p for p in inside if not p.name.startswith(".") and listing(p)]
+        if not inner:
+            return [path], []
+        plain = [p for p in inner if p.name.lower() in _PLAIN_NAMES]
+        beside = [p.name for p in inner if p not in plain]
+        if plain and beside:
+            what = f"{path}: its frames are in {plain[0].name}, {', '.join(beside)} beside it is left out"
+            return plain, [
+                f"{what} (masks=folder, metric_depth=sensor and data.truth take such folders)"
+            ]
+        return inner, []

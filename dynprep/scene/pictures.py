@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 from dynprep.files import sha256
 from dynprep.scene.image_files import SUFFIXES, UnreadableImage, opened, read_content
-from dynprep.scene.source import OnError, Probe, RawFrame, Selection, Source, no_frames
+from dynprep.scene.source import OnError, Part, Probe, RawFrame, Selection, Source, no_frames
 
 Background = Literal["black", "white"]
 
@@ -80,6 +80,16 @@ class FramesSource(Source):
     rate: float  # frames a second, for times: image files know none
     sensor: Path | None = None
     truth: Path | None = None
+    only: Part | None = None
+    left_out: tuple[str, ...] = ()  # remarks on what lies there, too
+
+    def part(self, first: int, end: int, name: str) -> "FramesSource":
+        part = replace(self, name=name, only=(first, end))
+        part.__dict__["_digests"] = self._digests  # the files were hashed already
+        return part
+
+    def remarks(self) -> list[str]:
+        return list(self.left_out)
 
     def describe(self) -> str:
         return str(self.path)
@@ -101,7 +111,8 @@ class FramesSource(Source):
         chosen = self.selection.of([k / self.rate for k in range(len(files))])
         if not chosen:
             raise no_frames(f"{self.path} ({len(files)} frames)")
-        return [(k, files[k]) for k in chosen]
+        first, end = self.only or (0, len(files))
+        return [(k, files[k]) for k in chosen if first <= k < end]
 
     def probe(self) -> Probe:
         return self._probe

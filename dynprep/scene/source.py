@@ -87,6 +87,15 @@ class Source(ABC):
     def describe(self) -> str:
         """What a person would call it: a path."""
 
+    def part(self, first: int, end: int, name: str) -> "Source":
+        """The selected frames from the source's number ``first`` to the one before ``end``, as a scene. Raises
+        UserError for a source that cannot be divided."""
+        raise UserError(f"{self.describe()}: cannot be divided; leave out data.split")
+
+    def remarks(self) -> list[str]:
+        """What a user should know of how the frames are read, a line each."""
+        return []
+
     def plain_suffix(self) -> str | None:
         """The one suffix of the source's files if each holds exactly its frame as upright 8-bit RGB, else None."""
         return None
@@ -94,6 +103,11 @@ class Source(ABC):
     def intrinsics(self) -> dict[int, list[float]] | None:
         """[fx, fy, cx, cy] in source pixels by source frame index, where the source knows them."""
         return None
+
+
+Part = tuple[
+    int, int
+]  # of the selected frames those from the first number to the one before the second
 
 
 def no_frames(where: str) -> UserError:

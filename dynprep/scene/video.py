@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,14 @@ import numpy as np
 from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 from dynprep.files import sha256
-from dynprep.scene.source import OnError, Probe, RawFrame, Selection, Source, no_frames
+from dynprep.scene import hdr
+from dynprep.scene.source import OnError, Part, Probe, RawFrame, Selection, Source, no_frames
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".ts", ".mpg", ".mpeg")
 
 
+# numbers of transfer functions in ITU-T H.273
+_TRANSFERS: dict[int, hdr.Transfer] = {16: "PQ", 18: "HLG"}
 _LOST_END = 4.0  # frames: a stream that ends this much before its announced end is cut
 
 
@@ -42,6 +45,14 @@ def _open(path: Path) -> Any:
         raise UserError(f"{path}: its video codec is not known here; convert it to H.264 first")
     stream.thread_type = "AUTO"
     return container
+
+
+def _rgb(frame: Any, transfer: hdr.Transfer | None) -> UInt8Array:
+    """A decoded frame as 8-bit RGB (H, W, 3)."""
+    if transfer is None:
+        rgb: UInt8Array = frame.to_ndarray(format="rgb24")
+        return rgb
+    return hdr.to_sdr(frame.to_ndarray(format="rgb48le"), transfer)
 
 
 def _reason(error: Exception) -> str:
@@ -75,6 +86,13 @@ class VideoSource(Source):
     sensor: Path | None = None
     truth: Path | None = None
     camera: dict[int, list[float]] | None = field(default=None, repr=False)
+    only: Part | None = None
+    left_out: tuple[str, ...] = ()  # remarks on what lies beside it
+
+    def part(self, first: int, end: int, name: str) -> "VideoSource":
+        part = replace(self, name=name, only=(first, end))
+        part.__dict__.update(times=self.times, _digest=self._digest)  # looked at already
+        return part
 
     def describe(self) -> str:
         return str(self.path)
@@ -119,12 +137,26 @@ class VideoSource(Source):
         return sorted(stamps)
 
     @cached_property
+    def transfer(self) -> hdr.Transfer | None:
+        """The transfer function of high dynamic range video; None of all other."""
+        with _open(self.path) as container:
+            return _TRANSFERS.get(int(container.streams.video[0].codec_context.color_trc))
+
+    def remarks(self) -> list[str]:
+        if self.transfer is None:
+            return list(self.left_out)
+        curve = f"the curve of ITU-R BT.2390, {hdr.PEAK:.0f} to {hdr.WHITE:.0f} nits"
+        told = f"{self.path}: HDR ({self.transfer}), brought to a standard display by {curve}"
+        return [*self.left_out, told]
+
+    @cached_property
     def chosen(self) -> list[int]:
         """Numbers of the selected frames in the video. Raises UserError where none is left."""
         chosen = self.selection.of(self.times)
         if not chosen:
             raise no_frames(f"{self.path} ({len(self.times)} frames)")
-        return chosen
+        first, end = self.only or (0, len(self.times))
+        return [k for k in chosen if first <= k < end]
 
     def probe(self) -> Probe:
         return self._probe
@@ -141,7 +173,9 @@ class VideoSource(Source):
         return sha256(self.path)
 
     def identity(self) -> dict[str, Any]:
-        return {"sha256": self._digest, "frames": self.chosen, "on_error": self.on_error}
+        tone_map = {} if self.transfer is None else {"tone_map": hdr.VERSION}
+        known = {"sha256": self._digest, "frames": self.chosen, "on_error": self.on_error}
+        return {**known, **tone_map}
 
     def _decode(self) -> Iterator[tuple[int, float, UInt8Array]]:
         """Index, time and upright RGB of every decodable frame."""
@@ -159,7 +193,7 @@ class VideoSource(Source):
                             f"{self.path}: frame {index} is damaged; repair the video, or use the "
                             "frames before it with data.on_error=skip"
                         )
-                    image = frame.to_ndarray(format="rgb24")
+                    image = _rgb(frame, self.transfer)
                     yield index, frame.time or 0.0, np.rot90(image, round(frame.rotation / 90))
             except (av.FFmpegError, OSError) as error:
                 if self.on_error == "fail":

@@ -9,65 +9,49 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 
-from dynprep.arrays import Float32Array, UInt8Array
+from dynprep.arrays import UInt8Array
 from dynprep.artefacts.base import Artefact, SceneResults
 from dynprep.artefacts.images import Images
 from dynprep.cores import cores
 from dynprep.verdicts.check import Check, Measures, frame_findings
 from dynprep.verdicts.finding import Finding
 from dynprep.verdicts.options import VerdictBounds
+from dynprep.vision.shots import Thumbnail, change, thumbnail
 
-_THUMBNAIL = (48, 27)  # width, height in pixels
 _SHARPNESS_WIDTH = 480  # pixels, at which sharpness is measured
-_BINS = 8  # of each colour's histogram
 _AROUND = 5  # neighbours on each side that a frame's sharpness is compared with
 _STILL = 0.9  # share of duplicates from which on the clip itself stands still
 _SHARP = "sharpness"
 
 
-def _look(rgb: UInt8Array) -> tuple[Float32Array, Float32Array, float]:
-    """A thumbnail in grey (h, w), the shares of colours, and the sharpness of a frame."""
+def _look(rgb: UInt8Array) -> tuple[Thumbnail, float]:
+    """A thumbnail and the sharpness of a frame."""
     height, width = rgb.shape[:2]
-    thumbnail = cv2.resize(rgb, _THUMBNAIL, interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(thumbnail, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    colours = cv2.calcHist([thumbnail], [0, 1, 2], None, [_BINS] * 3, [0, 256] * 3).ravel()
     scale = min(1.0, _SHARPNESS_WIDTH / width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     sharp = cv2.cvtColor(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY)
-    return grey, colours / colours.sum(), float(cv2.Laplacian(sharp, cv2.CV_32F).var())
+    return thumbnail(rgb), float(cv2.Laplacian(sharp, cv2.CV_32F).var())
 
 
 def _measure(artefact: type[Artefact], scene: SceneResults) -> Measures:
     stems, images = scene.frames.stems, scene[Images]
     names = ("brightness", _SHARP, "difference", "colours", "likeness")
     measures: Measures = {name: [] for name in names}
-    before: tuple[Float32Array, Float32Array] | None = None
+    before: Thumbnail | None = None
     with ThreadPoolExecutor(cores()) as pool:
         for start in range(0, len(stems), cores()):  # a few at a time: a clip may be long
-            for grey, colours, sharp in pool.map(
+            for small, sharp in pool.map(
                 lambda stem: _look(images.rgb(stem)), stems[start : start + cores()]
             ):
-                changes: list[float | None] = [None, None, None]
+                changes: tuple[float | None, ...] = (None, None, None)
                 if before is not None:
-                    shared = float(np.minimum(colours, before[1]).sum())
-                    changes = [
-                        float(np.abs(grey - before[0]).mean()),
-                        1 - shared,
-                        _correlation(grey, before[0]),
-                    ]
-                for name, value in zip(
-                    names, (float(np.median(grey)), sharp, *changes), strict=True
-                ):
+                    seen = change(before, small)
+                    changes = (seen.difference, seen.colours, seen.likeness)
+                row = (float(np.median(small.grey)), sharp, *changes)
+                for name, value in zip(names, row, strict=True):
                     measures[name].append(value)
-                before = grey, colours
+                before = small
     return measures
-
-
-def _correlation(a: Float32Array, b: Float32Array) -> float:
-    """Pearson's correlation of two pictures; 1 for two of one colour each."""
-    x, y = a - a.mean(), b - b.mean()
-    norm = float(np.sqrt((x * x).sum() * (y * y).sum()))
-    return float((x * y).sum()) / norm if norm > 0 else 1.0
 
 
 def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]) -> list[Finding]:
@@ -80,7 +64,7 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
         ]
         words = {
             "check": "cut", "what": "there is a cut before it",
-            "advice": "give each shot a scene of its own with data.start and data.end",
+            "advice": "data.split=cuts makes a scene of each shot",
         }  # fmt: skip
         limit = bounds.cut
         found += frame_findings(stage, both, stems, lambda v: v > limit, words, limit)
