@@ -36,11 +36,11 @@ def run(
     mend; the record and the loggers get the error first.
     """
     job = job or Job()
-    with plain_errors("hydra.run.dir", folder):
+    with plain_errors("hydra.run.dir", folder):  # steps that write elsewhere say so themselves
         state = RunState(config, choices, folder, job, Record(folder, config, choices, job))
-    with _failure_recorded(state):
-        for step in STEPS:
-            step(state)
+        with _failure_recorded(state):
+            for step in STEPS:
+                step(state)
     count = sum(len(verdict.findings) for verdict in state.outcome.verdicts.values())
     if state.settings.verdict.strict and count:
         raise UserError(

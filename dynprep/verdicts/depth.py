@@ -4,6 +4,7 @@ Shapes: (H, W) pixels, (h, w) of a smaller map, N points.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import cv2
@@ -28,6 +29,8 @@ _SMALL = 320  # pixels, at which edges are looked for
 _STICKS_OUT = (
     0.1  # share of the map's range by which a speckle differs from the median of its surroundings
 )
+_FAR = 0.1  # of the median disparity, added to both sides of a ratio
+_WANDERS = 0.25  # octaves by which a point changes otherwise than the frame as a whole
 _POINTS = 2000  # of a frame, that are compared with another map
 _FEWEST = 50  # points that a correlation needs
 _STRONG = 0.98  # quantile of gradients from which on there is an edge
@@ -38,7 +41,7 @@ _ADVICE = "look at the frame on the report page; try another backend, or leave t
 def _measure(artefact: type[Artefact], scene: SceneResults) -> Measures:
     assert issubclass(artefact, DepthMap)
     maps, stems = scene[artefact], scene.frames.stems
-    names = ["spread", "speckle", "follows", "level", "on_edges"]
+    names = ["spread", "speckle", "follows", "level", "wanders", "downwards", "on_edges"]
     measures: Measures = {name: [] for name in names}
     metric = (
         scene[MetricDisparity]
@@ -54,17 +57,19 @@ def _measure(artefact: type[Artefact], scene: SceneResults) -> Measures:
         span, middle = high - low, float(np.median(np.abs(values)))
         measures["spread"].append(span / middle if middle > 0 else span)
         measures["speckle"].append(_speckle(values, span))
-        follows, level = (None, None) if before is None else _change(scene, k, before, values)
-        measures["follows"].append(follows)
-        measures["level"].append(level)
+        seen = _Change() if before is None else _change(scene, k, before, values)
+        measures["follows"].append(seen.follows)
+        measures["level"].append(seen.level)
+        measures["wanders"].append(seen.wanders)
+        step = max(1, round((values.size / _POINTS) ** 0.5))
+        thin = values[::step, ::step]
+        measures["downwards"].append(
+            _rank_correlation(thin.ravel(), np.indices(thin.shape)[0].ravel())
+        )
         measures["on_edges"].append(_on_edges(values, span, scene[Images].rgb(stem)))
         if metric is not None:
-            step = max(1, round((values.size / _POINTS) ** 0.5))
-            measures["agrees"].append(
-                _rank_correlation(
-                    values[::step, ::step].ravel(), metric.of(stem)[::step, ::step].ravel()
-                )
-            )
+            other = metric.of(stem)[::step, ::step]
+            measures["agrees"].append(_rank_correlation(thin.ravel(), other.ravel()))
         before = values
     return measures
 
@@ -99,15 +104,33 @@ def _slope(values: Float32Array) -> Float32Array:
     return np.asarray(np.hypot(x, y), np.float32)
 
 
-def _change(
-    scene: SceneResults, number: int, before: Float32Array, now: Float32Array
-) -> tuple[float | None, float | None]:
-    """Rank correlation, and median change in octaves, of a map at points of the frame before and where they are now."""
+@dataclass(frozen=True)
+class _Change:
+    """How a map differs from the one before, along tracks.
+
+    follows: rank correlation; level: median change in octaves; wanders: share of points that change otherwise than
+    that. Each None where it cannot be said.
+    """
+
+    follows: float | None = None
+    level: float | None = None
+    wanders: float | None = None
+
+
+def _change(scene: SceneResults, number: int, before: Float32Array, now: Float32Array) -> _Change:
+    """How the map of frame ``number`` differs from the one before."""
     points, moved = _corresponding(scene, number)
     a, b = sample(before, points), sample(now, moved)
+    follows = _rank_correlation(a, b)
     both = (a > 0) & (b > 0)
-    level = float(np.median(np.log2(b[both] / a[both]))) if both.sum() >= _FEWEST else None
-    return _rank_correlation(a, b), level
+    if both.sum() < _FEWEST:
+        return _Change(follows)
+    a, b = a[both], b[both]
+    # far away a small error is many octaves, and matters little
+    floor = _FAR * float(np.median(a))
+    octaves = np.log2((b + floor) / (a + floor))
+    wanders = float((np.abs(octaves - np.median(octaves)) > _WANDERS).mean())
+    return _Change(follows, float(np.median(np.log2(b / a))), wanders)
 
 
 def _corresponding(scene: SceneResults, number: int) -> tuple[Float32Array, Float32Array]:
@@ -189,6 +212,15 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
         found += frame_findings(stage, weak, stems, lambda v: v < limit, words, limit)
     if stage != RelativeDisparity.name:  # whose scale is each frame's own
         add("level", lambda v: abs(v) > bounds.level, bounds.level, "level", "jumps in scale")
+        add(
+            "wanders",
+            lambda v: v > bounds.wanders,
+            bounds.wanders,
+            "wanders",
+            "changes where nothing moves so",
+        )
+    if bounds.upside_down is not None:
+        found += _upside_down(stage, m["downwards"], bounds.upside_down)
     edges = [v for v in m["on_edges"] if v is not None]
     if bounds.on_edges is not None and edges and float(np.median(edges)) < bounds.on_edges:
         value = float(np.median(edges))
@@ -202,6 +234,17 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
         "contradicts the metric disparity",
     )
     return found
+
+
+def _upside_down(stage: str, downwards: Sequence[float | None], bound: float) -> list[Finding]:
+    """A finding where most frames are nearer towards their top: seldom so of a scene that stands on a ground."""
+    known = [v for v in downwards if v is not None]
+    value = float(np.median(known)) if known else 1.0
+    if value >= bound:
+        return []
+    advice = "look at the frames on the report page; take depth from a network or a sensor"
+    what = "is nearer towards the top, it may be inside out"
+    return [Finding(stage, "upside_down", what, advice, None, value, bound)]
 
 
 def _measure_fits(artefact: type[Artefact], scene: SceneResults) -> Measures:
@@ -263,7 +306,7 @@ def _judge_aligned(
     return frame_findings(stage, m["invalid"], stems, lambda v: v > limit, words, limit)
 
 
-_of_map = partial(Check, kinds=6, measure=_measure, judge=_judge)
+_of_map = partial(Check, kinds=8, measure=_measure, judge=_judge, version=2)
 CHECKS = (
     _of_map("depth", MetricDisparity, uses=(PairTracks,)),
     _of_map("depth", RelativeDisparity, uses=(PairTracks, MetricDisparity)),

@@ -1,6 +1,6 @@
 """What is not good about a scene's results."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -53,18 +53,27 @@ class Verdict:
     def lines(self) -> list[str]:
         """What must be said at the end of a run: nothing, a line on frames, a line on the clip."""
         of_frames: dict[tuple[str, str], list[int]] = {}
-        of_clip: dict[str, None] = {}
+        of_clip: dict[str, list[str]] = {}
         for finding in self.findings:
             if finding.frame is None:
-                of_clip[f"{finding.stage}: {finding.what}"] = None
+                of_clip.setdefault(finding.what, []).append(finding.stage)
             else:
                 of_frames.setdefault((finding.stage, finding.what), []).append(int(finding.frame))
+        # what several stages share is said once
+        alike: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+        for (stage, what), frames in of_frames.items():
+            alike.setdefault((what, tuple(sorted(frames))), []).append(stage)
         parts = [
-            f"{stage} {what} ({'frame' if len(frames) == 1 else 'frames'} {ranges(frames)})"
-            for (stage, what), frames in sorted(of_frames.items(), key=lambda item: -len(item[1]))
+            f"{'frame' if len(frames) == 1 else 'frames'} {ranges(frames)}: {_said(what, stages)}"
+            for (what, frames), stages in sorted(alike.items(), key=lambda item: -len(item[0][1]))
         ]
-        lines = ["; ".join(parts)] if parts else []
-        return lines + (["; ".join(of_clip)] if of_clip else [])
+        clip = [_said(what, dict.fromkeys(stages)) for what, stages in of_clip.items()]
+        return [line for line in ("; ".join(parts), "; ".join(clip)) if line]
+
+
+def _said(what: str, stages: Iterable[str]) -> str:
+    """Such as ``turned over (metric_depth, depth)``."""
+    return f"{what.removeprefix('is ').removeprefix('are ')} ({', '.join(stages)})"
 
 
 def ranges(numbers: Sequence[int]) -> str:

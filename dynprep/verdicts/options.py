@@ -24,6 +24,8 @@ class VerdictBounds:
     speckle: Share | None
     follows: Correlation | None
     level: Positive | None
+    wanders: Share | None
+    upside_down: Correlation | None
     on_edges: Share | None
     agrees: Correlation | None
     inliers: Share | None

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -75,6 +76,25 @@ def test_depth_that_turns_over_is_named(run_here: RunHere, tmp_path: Path) -> No
     assert "is turned over" in page and 'class="marked"' in page
 
 
+def test_depth_that_is_inside_out_or_wanders_is_named(run_here: RunHere, tmp_path: Path) -> None:
+    clip = write_frames(tmp_path / "clip" / "images", sliding(6, 96, 160))
+    (tmp_path / "depth").mkdir()
+    rng = np.random.default_rng(0)
+    for k in range(6):
+        depth = np.repeat(np.linspace(1, 4, 96)[:, None], 160, 1)  # nearer towards the top
+        if k == 4:  # blotches, as water gives them
+            blotches = cv2.resize(rng.uniform(0.5, 2, (6, 10)), (160, 96))
+            depth = np.where(blotches > 1.3, depth * blotches, depth)
+        np.save(tmp_path / "depth" / f"{k:05d}.npy", depth.astype(np.float32))
+    run = run_here(
+        "data=frames", f"data.path={clip}", "masks=none", "stages=[masks,metric_depth]",
+        "metric_depth=sensor", f"metric_depth.path={tmp_path / 'depth'}",
+    )  # fmt: skip
+    found = findings(run, "clip")
+    assert ("upside_down", None) in found
+    assert {frame for check, frame in found if check == "wanders"} == {"00004", "00005"}
+
+
 def test_a_still_camera_is_named(run_here: RunHere, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     still = texture(96, 160)
@@ -116,10 +136,11 @@ def test_lines_are_few_and_say_which_frames() -> None:
     turned = [Finding("depth", "flip", "is turned over", "", f"{k:05d}") for k in (19, 20, 21)]
     empty = [Finding("masks", "empty", "are empty", "", "00003")]
     clip = [Finding("camera_path", "parallax", "stands still", "")]
-    lines = Verdict((*turned, *empty, *clip)).lines()
+    also = [replace(finding, stage="alignment") for finding in turned]
+    lines = Verdict((*turned, *also, *empty, *clip)).lines()
     assert lines == [
-        "depth is turned over (frames 19–21); masks are empty (frame 3)",
-        "camera_path: stands still",
+        "frames 19–21: turned over (depth, alignment); frame 3: empty (masks)",
+        "stands still (camera_path)",
     ]
 
 
