@@ -174,6 +174,16 @@ def _turned_over(follows: Sequence[float | None], bound: float) -> list[float | 
     return [min(negative) if side == fewer else None for side in signs]
 
 
+def _leans_back(downwards: Sequence[float | None], bound: float) -> list[float | None]:
+    """The correlation at frames that lean the other way than the clip does, both clearly; None elsewhere."""
+    known = [v for v in downwards if v is not None]
+    usual = float(np.median(known)) if known else 0.0
+    return [
+        v if v is not None and v * usual < 0 and min(abs(v), abs(usual)) > bound else None
+        for v in downwards
+    ]
+
+
 def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]) -> list[Finding]:
     found: list[Finding] = []
 
@@ -194,18 +204,19 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
         "nothing told depth there: take it from a network or a sensor",
     )  # fmt: skip
     add("speckle", lambda v: v > bounds.speckle, bounds.speckle, "speckle", "is speckled")
+    flips: dict[str | None, Finding] = {}
+    words = {"check": "flip", "what": "is turned over", "advice": _ADVICE}
+    for name, turn, limit in (
+        ("follows", _turned_over, bounds.follows),
+        ("downwards", _leans_back, bounds.leans),
+    ):
+        if limit is not None:
+            values = turn(m[name], limit)
+            new = frame_findings(stage, values, stems, lambda v: True, words, limit)
+            flips |= {f.frame: f for f in new if f.frame not in flips}
+    found += sorted(flips.values(), key=lambda f: f.frame or "")
     if bounds.follows is not None:
-        words = {"check": "flip", "what": "is turned over", "advice": _ADVICE}
-        flips = frame_findings(
-            stage,
-            _turned_over(m["follows"], bounds.follows),
-            stems,
-            lambda v: True,
-            words,
-            bounds.follows,
-        )
-        found += flips
-        turned = {f.frame for f in flips}
+        turned = flips.keys()
         words = {"check": "follows", "what": "does not follow the frame before", "advice": _ADVICE}
         limit = bounds.follows
         weak = [None if s in turned else v for s, v in zip(stems, m["follows"], strict=True)]

@@ -26,6 +26,7 @@ class VerdictBounds:
     level: Positive | None
     wanders: Share | None
     upside_down: Correlation | None
+    leans: Share | None
     on_edges: Share | None
     agrees: Correlation | None
     inliers: Share | None

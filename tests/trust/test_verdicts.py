@@ -13,7 +13,7 @@ from PIL import Image
 from dynprep.config.build import settings
 from dynprep.errors import UserError
 from dynprep.verdicts import Finding, Verdict, VerdictBounds
-from dynprep.verdicts.depth import _turned_over
+from dynprep.verdicts.depth import _leans_back, _turned_over
 from dynprep.verdicts.finding import ranges
 from tests.conftest import SMALL, RunHere, composed, sliding, texture, write_frames
 
@@ -127,6 +127,12 @@ def test_a_check_can_be_switched_off(run_here: RunHere, tmp_path: Path) -> None:
     assert ("black", "00001") in findings(run_here(*FRAMES, f"data.path={clip}"), "clip")
     found = findings(run_here(*FRAMES, f"data.path={clip}", *off, name="off"), "clip")
     assert not {check for check, _ in found} & {"black", "duplicate"}
+
+
+def test_maps_that_turn_over_slowly_are_seen_by_how_they_lean() -> None:
+    leaning = [0.9, 0.9, 0.8, 0.7, 0.1, -0.2, -0.8]
+    assert [v is not None for v in _leans_back(leaning, 0.3)] == [False] * 6 + [True]
+    assert _leans_back([0.2, None, -0.9], 0.3) == [None] * 3  # the clip itself does not lean
 
 
 def test_lines_are_few_and_say_which_frames() -> None:
