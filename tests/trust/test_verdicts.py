@@ -129,6 +129,18 @@ def test_a_check_can_be_switched_off(run_here: RunHere, tmp_path: Path) -> None:
     assert not {check for check, _ in found} & {"black", "duplicate"}
 
 
+@pytest.mark.slow
+def test_a_hand_held_clip_whose_depth_turns_over_is_named(run_here: RunHere, shared: Path) -> None:
+    """A car that drifts past fills the frames more and more, until the camera's path is lost."""
+    run = run_here(
+        "data=frames", f"data.path={shared / 'data/davis/drift-straight/images'}", "data.start=8",
+        "data.max_frames=16", "resolution.short_side=192", "flow.pairs=window:1",
+        "stages=[masks,metric_depth,tracks]",
+    )  # fmt: skip
+    flips = {frame for check, frame in findings(run, "drift-straight") if check == "flip"}
+    assert {"00013", "00014", "00015"} <= flips and "00003" not in flips
+
+
 def test_maps_that_turn_over_slowly_are_seen_by_how_they_lean() -> None:
     leaning = [0.9, 0.9, 0.8, 0.7, 0.1, -0.2, -0.8]
     assert [v is not None for v in _leans_back(leaning, 0.3)] == [False] * 6 + [True]
