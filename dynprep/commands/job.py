@@ -98,6 +98,9 @@ def main(arguments: Sequence[str]) -> int:
         return fail(
             "--experimental-rerun reads a pickle, which may run code; use dynprep reproduce RUN"
         )
+    for argument in arguments:
+        if not argument.isascii() and any(0xD800 <= ord(c) < 0xE000 for c in argument):
+            return fail(f"{argument}: is not valid UTF-8; rename the file or folder")
     status = _start(list(arguments))
     if (sweep := current()) is not None and status != STOPPED:
         sweep.end()

@@ -65,6 +65,8 @@ def about_composition(error: Exception, folders: Sequence[Path]) -> str:
                 read_yaml(path)
             except UserError as fault:
                 return str(fault)
+    if isinstance(error, OSError):  # Hydra makes the run's folder
+        return f"hydra.run.dir: {error.filename}: {error.strerror}; choose another hydra.run.dir"
     return f"the configuration cannot be composed ({' '.join(str(error).split())})"
 
 

@@ -132,11 +132,23 @@ class Truth:
     def check(self) -> None:
         """Raise UserError for what could not be read later."""
         _ = self.poses
+        size: tuple[int, int] | None = None
         for path in self.labels:
             with opened(path) as image:
                 image.load()
+                size = size or image.size
+                if image.size != size:
+                    raise UserError(
+                        f"{path}: has another size than {self.labels[0].name}; check data.truth"
+                    )
+        sizes: dict[str, tuple[tuple[int, ...], Path]] = {}
         for path in [*self.depths, *self.flows.values()]:
             shape = read_numbers(path).shape
+            first, other = sizes.setdefault(path.parent.name, (shape, path))
+            if shape != first:
+                raise UserError(
+                    f"{path}: its shape is {shape}, that of {other.name} is {first}; check data.truth"
+                )
             wanted = ("H, W",) if path.parent.name == "depth" else ("H, W, 2", "H, W, 3")
             if (len(shape) == 2) != (len(wanted) == 1) or (
                 len(shape) == 3 and shape[2] not in (2, 3)

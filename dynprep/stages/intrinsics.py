@@ -54,7 +54,9 @@ class PinholeCamera(SceneStage):
 
     def check(self, source: Source) -> None:
         if self.file is not None:
-            self._read(self.file)
+            probe = source.probe()
+            for row in self._read(self.file):
+                _check_centre(row, f"camera.file={self.file}", probe.height, probe.width)
 
     def _read(self, file: str) -> list[list[float]]:
         """One [fx, fy, cx, cy], or one a frame in natural order of its keys."""
@@ -71,14 +73,8 @@ class PinholeCamera(SceneStage):
         frames = scene.frames
         rows, guess = self._source_rows(scene)
         for frame, row in zip(frames.table, rows, strict=True):
-            if not (-frames.source_width <= row[2] <= 2 * frames.source_width) or not (
-                -frames.source_height <= row[3] <= 2 * frames.source_height
-            ):
-                raise UserError(
-                    f"intrinsics of frame {frame.stem}: the principal point {row[2]:g}, {row[3]:g} is far outside of "
-                    f"the {frames.source_width}x{frames.source_height} frame; check camera.file: they are in pixels of "
-                    "the source"
-                )
+            where = f"intrinsics of frame {frame.stem}"
+            _check_centre(row, where, frames.source_height, frames.source_width)
         sx, sy = frames.width / frames.source_width, frames.height / frames.source_height
         # pixel centres are whole numbers: half a pixel is added before scaling and taken off again
         scaled = [
@@ -124,6 +120,15 @@ class PinholeCamera(SceneStage):
 
     def disk_bytes(self, frames: Frames) -> int:
         return 200 * len(frames)
+
+
+def _check_centre(row: Row, where: str, height: int, width: int) -> None:
+    """Raise UserError for a principal point far outside of a frame of that size."""
+    if not (-width <= row[2] <= 2 * width and -height <= row[3] <= 2 * height):
+        raise UserError(
+            f"{where}: the principal point {row[2]:g}, {row[3]:g} is far outside of the {width}x{height} frame; "
+            "intrinsics are meant in pixels of the source"
+        )
 
 
 def _digest(value: object) -> str:

@@ -16,7 +16,7 @@ pytestmark = [
     pytest.mark.xdist_group("faults"),
 ]
 COUNTS = {
-    "inputs": 200, "records": 10, "options": 15, "names": 8, "damage": 8, "disks": 1, "power": 1, "together": 1,
+    "inputs": 140, "records": 8, "options": 10, "names": 5, "damage": 5, "disks": 1, "power": 1, "together": 1,
 }  # fmt: skip
 
 

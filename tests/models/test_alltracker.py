@@ -27,8 +27,7 @@ FIXTURES = Path(make_input.__file__).parent
 CASES = {
     "full_T02_128x192": False, "tiny_T02_128x192": False, "full_T05_128x192": False,
     "tiny_T05_128x192": False, "full_T16_128x192": True, "tiny_T16_128x192": True,
-    "full_T20_136x200": True, "tiny_T20_136x200": True, "full_T20_136x200_q07": True,
-    "tiny_T20_136x200_q07": True, "full_T37_128x128": True, "tiny_T37_128x128": True,
+    "full_T20_136x200_q07": True, "full_T37_128x128": True, "tiny_T37_128x128": True,
 }  # fmt: skip
 
 

@@ -102,7 +102,7 @@ def test_numbers_are_upstreams(upstream: Upstream, name: str) -> None:
 
 
 @pytest.mark.parity
-@pytest.mark.parametrize("name", ["270x480", "200x700_K"])
+@pytest.mark.parametrize("name", ["200x700_K"])
 def test_float64_sees_every_epsilon(upstream: Upstream, name: str) -> None:
     _, image, camera = upstream.case(name)
     wanted = np.load(FIXTURES / f"ref64_{name}.npz")

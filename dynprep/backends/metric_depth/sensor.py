@@ -146,6 +146,8 @@ def _read(path: Path) -> AnyArray:
         with opened(path) as image:
             values = np.asarray(image)
     values = values.squeeze()
-    if values.ndim != 2:
+    if values.ndim != 2 or 0 in values.shape:
         raise UserError(f"{path}: shape {values.shape}; a depth map has one value a pixel")
+    if values.dtype == bool:
+        raise UserError(f"{path}: holds true and false, distances are meant")
     return values
