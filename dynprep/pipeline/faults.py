@@ -1,6 +1,7 @@
 """What a system refuses, said so that a user can mend it."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,8 @@ def explained(error: OSError, option: str, folder: Path) -> Exception:
     option: the setting that chose ``folder``.
     """
     where = f"{option}={folder}"
+    if error.errno in _CLOSED and error.filename is not None and not _lies_in(error, folder):
+        return UserError(f"{error.filename}: {error.strerror}; check its permissions")
     if error.errno in _FULL:
         return UserError(
             f"{where}: the disk is full ({human_bytes(free_bytes(folder))} free); free space or "
@@ -34,6 +37,12 @@ def explained(error: OSError, option: str, folder: Path) -> Exception:
             f"{option}"
         )
     return error
+
+
+def _lies_in(error: OSError, folder: Path) -> bool:
+    """Whether the file that an error names lies in ``folder``: else it is none of those that are written there."""
+    name = Path(os.fsdecode(error.filename)).absolute()
+    return name.is_relative_to(folder.expanduser().absolute())
 
 
 @contextmanager
