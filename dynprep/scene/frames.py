@@ -1,6 +1,7 @@
 """The table of a scene's frames, and files from outside matched to it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from dynprep.errors import UserError
@@ -34,7 +35,7 @@ class Frames:
     source_height: int
     source_width: int
 
-    @property
+    @cached_property  # asked for with every file of a long clip
     def stems(self) -> list[str]:
         """Stems of all frames, in order."""
         return [frame.stem for frame in self.table]
