@@ -164,7 +164,7 @@ def test_all_pairs_are_upstreams(upstream: Upstream, memory: float, together: in
     """Kept volumes, windows of several queries together, and volumes made in pieces."""
     wanted = np.load(FIXTURES / "allpairs_full_T10_128x192.npz")
     rows = {int(query): row for row, query in enumerate(wanted["queries"])}
-    queries = [0, 2, 4, 6, 8] if together == 1 and memory > 1e9 else [0, 9]
+    queries = [0, 4, 8] if together == 1 and memory > 1e9 else [0, 9]
     network, clip = upstream.network("full"), upstream.video(10, 128, 192)
     engine = engine_of(network, clip, memory=memory, together=together)
     points, read = readout(128, 192, 8)

@@ -18,7 +18,7 @@ STAGES = (
 )  # fmt: skip
 
 # every kind: the first, whole scenes, frames, views of others, pairs
-KILLED = ("images", "optical_flow", "camera_path", "parallax", "masks", "alignment", "tracks")
+KILLED = ("images", "optical_flow", "parallax", "alignment", "tracks")
 
 
 def keys(store: Path) -> dict[str, list[str]]:
@@ -104,8 +104,8 @@ def test_kill_in_every_kind_of_stage_then_rerun_gives_the_same_bytes(tmp_path: P
     options = [
         *SMALL,
         "data.count=10",
-        "data.width=320",
-        "data.height=200",
+        "data.width=240",
+        "data.height=160",
         "logger=none",
         "logger.report=false",
     ]
