@@ -13,6 +13,8 @@ import numpy as np
 from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
 from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
 from dynprep.artefacts.files import Place
+from dynprep.artefacts.metric_disparity import MetricDisparity
+from dynprep.artefacts.relative_disparity import RelativeDisparity
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.store import ItemWriter
 from dynprep.vision.affine import Affine
@@ -37,11 +39,24 @@ class Fit:
     fallback: str = ""
 
 
+_ONE_SOURCE = "parallax"  # the backend that gives the same map as relative and as metric disparity
+
+
+def is_one_source(scene: SceneResults) -> bool:
+    """Whether relative and metric disparity are the same measurement, so that aligning them proves nothing."""
+    pair = (MetricDisparity.name, RelativeDisparity.name)
+    made_by = {scene.results[name].recipe.backend for name in pair if name in scene.results}
+    return made_by == {_ONE_SOURCE}
+
+
 def _restlessness(artefact: type[Artefact], scene: SceneResults) -> Scores:
     """Residual in 1/m and inliers (share), means over frames; mean change of scale and shift between frames.
 
-    The scale's change is in shares of the median scale, the shift's in 1/m.
+    The scale's change is in shares of the median scale, the shift's in 1/m. None where both maps are of one source:
+    their scores are perfect and say nothing.
     """
+    if is_one_source(scene):
+        return {}
     fits = list(scene[AlignmentFits].fits.values())
     scale, shift = np.array([f.scale for f in fits]), np.array([f.shift for f in fits])
     middle = abs(float(np.median(scale)))
@@ -64,7 +79,9 @@ class AlignmentFits(Artefact):
     unit = ""
     places = (Place(None, _REPORT, is_folder=False),)
     picture = None
-    scorers = (Scorer("alignment_fits", _restlessness),)
+    scorers = (
+        Scorer("alignment_fits", _restlessness, (MetricDisparity, RelativeDisparity), version=2),
+    )
     agreement = None
 
     @cached_property

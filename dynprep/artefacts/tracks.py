@@ -19,6 +19,7 @@ from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Sc
 from dynprep.artefacts.drawing import draw_points, start_colours
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.images import Images
+from dynprep.foreign import shown
 from dynprep.scene.frames import Frames
 from dynprep.scene.truth import Truth
 from dynprep.store import ItemWriter
@@ -53,7 +54,9 @@ class Pairs:
         """Read ``all``, ``window:K`` or ``stride:S``; ValueError for anything else."""
         match = re.fullmatch(r"all|(window|stride):([1-9]\d*)", text)
         if match is None:
-            raise ValueError(f"pairs is {text}; all, window:K or stride:S is meant, e.g. window:8")
+            raise ValueError(
+                f"pairs is {shown(text)}; all, window:K or stride:S is meant, e.g. window:8"
+            )
         if match.group(1) == "window":
             return Pairs(window=int(match.group(2)))
         return Pairs(stride=int(match.group(2) or 1))

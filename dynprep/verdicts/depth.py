@@ -12,7 +12,7 @@ import numpy as np
 from scipy.stats import spearmanr
 
 from dynprep.arrays import AnyArray, Float32Array
-from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits
+from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits, is_one_source
 from dynprep.artefacts.base import Artefact, SceneResults
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.images import Images
@@ -260,15 +260,10 @@ def _upside_down(stage: str, downwards: Sequence[float | None], bound: float) ->
 
 def _measure_fits(artefact: type[Artefact], scene: SceneResults) -> Measures:
     fits = list(scene[AlignmentFits].fits.values())
-    backends = {
-        scene.results[a.name].recipe.backend
-        for a in (MetricDisparity, RelativeDisparity)
-        if a in scene
-    }
     return {
         "inliers": [fit.inliers for fit in fits],
         "scale": [fit.scale for fit in fits],
-        "one_source": [float(backends == {"parallax"})],
+        "one_source": [float(is_one_source(scene))],
     }
 
 

@@ -108,6 +108,15 @@ def test_a_still_camera_is_named(run_here: RunHere, tmp_path: Path) -> None:
     )
 
 
+def test_one_source_gets_no_perfect_scores(run_here: RunHere, tmp_path: Path) -> None:
+    clip = write_frames(tmp_path / "clip" / "images", sliding(5, 96, 160))
+    both = run_here("data=frames", f"data.path={clip}", "flow.rate=16", name="both")
+    assert ("one_source", None) in findings(both, "clip")
+    scores = json.loads((both / "consistency.json").read_text())["clip"]
+    assert "metric_depth/opw/range" in scores
+    assert not [name for name in scores if name.startswith(("alignment/inl", "alignment/res"))]
+
+
 def test_strict_makes_findings_a_failure_after_the_work(run_here: RunHere, tmp_path: Path) -> None:
     clip = write_frames(tmp_path / "clip" / "images", [texture(64, 96)] * 3)
     with pytest.raises(UserError, match=r"verdict\.strict=true: \d+ findings"):
