@@ -47,6 +47,7 @@ BEGINNING = "recipe.json"
 _INDEX = "index.*.jsonl"
 _KEPT = "index.before.jsonl"  # items of a run before, which are still valid
 _IMAGES = ("PNG", "JPEG")
+_AT_ONCE = 64  # files that a thread looks at before it takes the next
 
 
 class NotFinite(UserError):
@@ -289,14 +290,16 @@ class Result:
     def valid_items(self) -> dict[str, Item]:
         """Items whose files are all there and as they were written."""
         items = self.items()
-        facts = [(name, *fact) for item in items.values() for name, fact in item.files.items()]
+        facts = [(name, fact) for item in items.values() for name, fact in item.files.items()]
 
-        def holds(fact: tuple[str, int, str]) -> bool:
-            return is_as_written(self.folder / fact[0], *fact[1:])
+        def damaged(part: slice) -> list[str]:
+            return [n for n, fact in facts[part] if not is_as_written(self.folder / n, *fact)]
 
+        # a task of many files: one for each would take more memory than the rest of a long clip's run
+        parts = [slice(k, k + _AT_ONCE) for k in range(0, len(facts), _AT_ONCE)]
         with ThreadPoolExecutor(cores()) as pool:  # hashing releases the interpreter's lock
-            held = dict(zip((fact[0] for fact in facts), pool.map(holds, facts), strict=True))
-        return {k: item for k, item in items.items() if all(held[name] for name in item.files)}
+            lost = {name for names in pool.map(damaged, parts) for name in names}
+        return {k: item for k, item in items.items() if lost.isdisjoint(item.files)}
 
     def is_complete(self, expected: Iterable[str]) -> bool:
         """Whether the result is sealed with exactly the items of these names, and all of their files are valid."""

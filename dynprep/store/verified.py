@@ -10,9 +10,9 @@ from pathlib import Path
 from dynprep.errors import UserError
 
 _BLOCK = 1 << 20
-# by device and inode, which hard links share: size, times of the last change, and SHA-256. Of the two times only the
-# second, that of the inode, cannot be set back
-_known: dict[tuple[int, int], tuple[int, int, int, str]] = {}
+# by device and inode, which hard links share: Python's keyed hash of size, times of the last change, and SHA-256. Of
+# the two times only the second, that of the inode, cannot be set back. Of a long clip there are tens of thousands
+_known: dict[int, int] = {}
 
 
 class Damaged(UserError):
@@ -75,10 +75,17 @@ def is_as_written(path: Path, size: int, digest: str) -> bool:
 
 
 def _note(status: os.stat_result, digest: str) -> None:
-    times = status.st_mtime_ns, status.st_ctime_ns
-    _known[status.st_dev, status.st_ino] = status.st_size, *times, digest
+    _known[_identity(status)] = _state(status, digest)
 
 
 def _is_known(status: os.stat_result, digest: str) -> bool:
-    known = _known.get((status.st_dev, status.st_ino))
-    return known == (status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest)
+    return _known.get(_identity(status)) == _state(status, digest)
+
+
+def _identity(status: os.stat_result) -> int:
+    """Device and inode as one number."""
+    return (status.st_dev << 64) | status.st_ino
+
+
+def _state(status: os.stat_result, digest: str) -> int:
+    return hash((status.st_size, status.st_mtime_ns, status.st_ctime_ns, digest))
