@@ -336,14 +336,14 @@ class Result:
             file.write(line)
 
     def close(self, expected: Iterable[str], facts: dict[str, Any]) -> None:
-        """Seal the result, once its files are on the disk. Raises RuntimeError if an expected item is missing."""
+        """Seal the result, once its files are on the disk. Raises UserError if an expected item is missing."""
         indexed = self.items()
         names = list(expected)
         missing = [name for name in names if name not in indexed]
         if missing:
-            raise RuntimeError(
-                f"{self.recipe.stage}: {len(missing)} of {len(names)} items were not written, "
-                f"e.g. {missing[:3]}; a worker process may have died"
+            raise UserError(
+                f"{self.folder}: {len(missing)} of {len(names)} items were not written, e.g. {missing[0]}: a process "
+                "died, or somebody removed files there; run the same command again"
             )
         begun = read_beginning(self.folder / BEGINNING, self.recipe.stage, self.key)
         made_from = begun["made_from"] if begun is not None else self._inputs()

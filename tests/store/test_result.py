@@ -59,7 +59,7 @@ def test_whole_result_is_found(result: Result) -> None:
 
 def test_missing_items_are_loud(result: Result) -> None:
     fill(result, ["0"])
-    with pytest.raises(RuntimeError, match="1 of 2 items were not written"):
+    with pytest.raises(UserError, match="1 of 2 items were not written"):
         result.close(["0", "1"], {})
     assert result.seal() is None
 
