@@ -31,7 +31,7 @@ test: $(EXTRAS) ## set up, then run all tests
 fast: $(EXTRAS) ## run the tests that are not slow
 	$(RUN) -m pytest -m "not slow"
 
-faults: $(EXTRAS) ## a campaign of some thousand faults, half an hour; prints a table
+faults: $(EXTRAS) ## a campaign of some thousand faults, twenty minutes; prints a table
 	$(RUN) -m tests.faults
 
 lint: $(READY) ## style and types
