@@ -226,8 +226,8 @@ class FramesData(Data):
                 raise UserError(
                     f"{path}: is a file, data=frames takes a folder; for a video use data=video"
                 )
-            found, remarks = self._folders(path)
-            paths += found
+            folders, remarks = self._folders(path)
+            paths += folders
             left_out += remarks
         names = [
             (p.resolve().parent if p.name.lower() in _PLAIN_NAMES else p.resolve()).name
@@ -253,7 +253,7 @@ class FramesData(Data):
         """The folders of frames that ``path`` means, and remarks on what is left out.
 
         It is one itself, or holds one a scene; but where one of those is called as the frames of a scene are, such
-        as ``images``, ``path`` is one scene, and what lies beside it, such as ``masks``, is no other.
+        as ``images``, ``path`` is one scene, and what lies next to it, such as ``masks``, is no other.
         """
         if listing(path):
             return [path], _left_out(path, SUFFIXES)
@@ -262,9 +262,9 @@ class FramesData(Data):
         if not inner:
             return [path], []
         plain = [p for p in inner if p.name.lower() in _PLAIN_NAMES]
-        beside = [p.name for p in inner if p not in plain]
-        if plain and beside:
-            what = f"{path}: its frames are in {plain[0].name}, {', '.join(beside)} beside it is left out"
+        others = [p.name for p in inner if p not in plain]
+        if plain and others:
+            what = f"{path}: its frames are in {plain[0].name}, {', '.join(others)} next to it is left out"
             return plain, [
                 f"{what} (masks=folder, metric_depth=sensor and data.truth take such folders)"
             ]

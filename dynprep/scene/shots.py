@@ -18,7 +18,7 @@ _FILE = "changes.json"
 def split_at_cuts(source: Source, cut: float, cut_likeness: float, store: Store) -> list[Source]:
     """The source's shots, each a scene; the source itself where it has no cut.
 
-    cut, cut_likeness: see ``Change.is_cut``. All frames are decoded once; how they change is kept in the store.
+    cut, cut_likeness: see ``Change.is_cut``. All frames are decoded once; the store holds how they change.
     """
     known = json.dumps(source.identity(), sort_keys=True).encode()
     recipe = Recipe(

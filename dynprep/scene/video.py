@@ -87,7 +87,7 @@ class VideoSource(Source):
     truth: Path | None = None
     camera: dict[int, list[float]] | None = field(default=None, repr=False)
     only: Part | None = None
-    left_out: tuple[str, ...] = ()  # remarks on what lies beside it
+    left_out: tuple[str, ...] = ()  # remarks on other files of its folder
 
     def part(self, first: int, end: int, name: str) -> "VideoSource":
         part = replace(self, name=name, only=(first, end))
@@ -146,8 +146,8 @@ class VideoSource(Source):
         if self.transfer is None:
             return list(self.left_out)
         curve = f"the curve of ITU-R BT.2390, {hdr.PEAK:.0f} to {hdr.WHITE:.0f} nits"
-        told = f"{self.path}: HDR ({self.transfer}), brought to a standard display by {curve}"
-        return [*self.left_out, told]
+        remark = f"{self.path}: HDR ({self.transfer}), brought to a standard display by {curve}"
+        return [*self.left_out, remark]
 
     @cached_property
     def chosen(self) -> list[int]:

@@ -60,12 +60,12 @@ class Verdict:
             else:
                 of_frames.setdefault((finding.stage, finding.what), []).append(int(finding.frame))
         # what several stages share is said once
-        alike: dict[tuple[str, tuple[int, ...]], list[str]] = {}
+        shared: dict[tuple[str, tuple[int, ...]], list[str]] = {}
         for (stage, what), frames in of_frames.items():
-            alike.setdefault((what, tuple(sorted(frames))), []).append(stage)
+            shared.setdefault((what, tuple(sorted(frames))), []).append(stage)
         parts = [
             f"{'frame' if len(frames) == 1 else 'frames'} {ranges(frames)}: {_said(what, stages)}"
-            for (what, frames), stages in sorted(alike.items(), key=lambda item: -len(item[0][1]))
+            for (what, frames), stages in sorted(shared.items(), key=lambda item: -len(item[0][1]))
         ]
         clip = [_said(what, dict.fromkeys(stages)) for what, stages in of_clip.items()]
         return [line for line in ("; ".join(parts), "; ".join(clip)) if line]

@@ -48,7 +48,7 @@ def test_masks_beside_images_are_no_scene(
     write_frames(tmp_path / "dog" / "masks", [np.zeros_like(f) for f in frames])
     run = run_here("data=frames", f"data.path={tmp_path / 'dog'}", "stages=[images]")
     assert scenes(run) == ["dog"]
-    assert "its frames are in images, masks beside it is left out" in said(capsys)
+    assert "its frames are in images, masks next to it is left out" in said(capsys)
 
 
 def test_folders_without_such_a_name_are_scenes(tmp_path: Path, run_here: RunHere) -> None:
