@@ -2,8 +2,9 @@
 
 Three of them are made by tests/test_demo_and_blackswan.py, which looks at their quality first.
 
-The numbers hold on machines that round alike; ``probe`` tells whether this one does. To pin anew after
-a change that is meant to give other bytes:
+Hashes hold on machines that round alike; ``probe`` and, for networks, ``network_probe`` tell such machines
+apart, and a file may hold the hashes of several. Figures of every folder hold on all. To pin anew after a change
+that is meant to give other bytes:
 
     DYNPREP_WRITE_GOLDEN=1 python -m pytest tests/golden tests/test_demo_and_blackswan.py
 """
@@ -62,16 +63,51 @@ def digests(dataset: Path) -> dict[str, str]:
     return {k: hashlib.sha256("\n".join(v).encode()).hexdigest() for k, v in lines.items()}
 
 
-def hold(name: str, dataset: Path) -> None:
-    """Compare with what is pinned under ``name``, or pin it."""
+def network_probe() -> str:
+    """A hash of layers as networks have them: how their sums are blocked depends on the processor's caches."""
+    torch.manual_seed(0)
+    layers = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 64, 3, padding=1),
+        torch.nn.GELU(),
+        torch.nn.Conv2d(64, 64, 14, 14),
+        torch.nn.Flatten(2),
+        torch.nn.TransformerEncoderLayer(36, 4, 144, batch_first=True),
+        torch.nn.LayerNorm(36),
+    ).eval()
+    x = torch.rand(1, 3, 84, 84)
+    with torch.inference_mode():
+        out = layers(x)
+        up = torch.nn.functional.interpolate(x, (97, 131), mode="bicubic", align_corners=False)
+    return hashlib.sha256(out.numpy().tobytes() + up.numpy().tobytes()).hexdigest()
+
+
+def figures(dataset: Path) -> dict[str, list[float]]:
+    """By folder: mean and deviation of all finite numbers of its arrays."""
+    values: dict[str, list[np.ndarray]] = {}
+    for path in sorted(dataset.rglob("*.npy")):
+        numbers = np.load(path, allow_pickle=False).astype(np.float64)
+        folder = str(path.parent.relative_to(dataset))
+        values.setdefault(folder, []).append(numbers[np.isfinite(numbers)])
+    joined = {folder: np.concatenate(parts) for folder, parts in values.items()}
+    return {k: [float(f"{n:.6g}") for n in (v.mean(), v.std())] for k, v in joined.items()}
+
+
+def hold(name: str, dataset: Path, has_networks: bool = False) -> None:
+    """Compare with what is pinned under ``name``, or pin it for machines like this one."""
     path = HERE / f"{name}.json"
-    found = {"probe": probe(), "files": digests(dataset)}
-    if WRITE:
-        path.write_text(json.dumps(found, indent=1) + "\n")
+    machine = probe() + (network_probe() if has_networks else "")
     pinned = json.loads(path.read_text())
-    if pinned["probe"] != found["probe"]:
-        pytest.skip("this machine rounds differently from the one that the hashes are from")
-    assert found["files"] == pinned["files"]
+    if WRITE:
+        hashes = {**pinned["hashes"], machine: digests(dataset)}
+        pinned = {"figures": figures(dataset), "hashes": hashes}
+        path.write_text(json.dumps(pinned, indent=1) + "\n")
+    found = figures(dataset)
+    assert found.keys() == pinned["figures"].keys()
+    for folder, numbers in pinned["figures"].items():
+        np.testing.assert_allclose(found[folder], numbers, rtol=1e-3, err_msg=folder)
+    if machine not in pinned["hashes"]:
+        pytest.skip("this machine rounds differently from those that the hashes are from")
+    assert digests(dataset) == pinned["hashes"][machine]
 
 
 @pytest.fixture
@@ -103,4 +139,4 @@ def test_a_network_of_every_kind(run_here: RunHere, tmp_path: Path) -> None:
         "flow=alltracker_tiny", f"flow.checkpoint={weights / 'tracker.pth'}", "flow.iters=2",
         "batch_size=1",
     )  # fmt: skip
-    hold("networks", run / "dataset" / "demo")
+    hold("networks", run / "dataset" / "demo", has_networks=True)
