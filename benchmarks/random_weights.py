@@ -153,28 +153,56 @@ def dpt(folder: Path, size: Size = "tiny") -> Path:
     )
 
 
-def dpt_hybrid(folder: Path) -> Path:
-    """DPT Hybrid as published: ResNet-50 and ViT-B/16 at 384."""
-    neck = [256, 512, 768, 768]
-    return _dpt(folder, "published", 384, is_hybrid=True, hidden_size=768, neck_hidden_sizes=neck)
+def dpt_hybrid(folder: Path, size: Size = "tiny") -> Path:
+    """DPT Hybrid; published: ResNet-50 and ViT-B/16 at 384."""
+    if size == "published":
+        neck = [256, 512, 768, 768]
+        return _dpt(folder, size, 384, is_hybrid=True, hidden_size=768, neck_hidden_sizes=neck)
+    backbone = {
+        "model_type": "bit",
+        "global_padding": "same",
+        "layer_type": "bottleneck",
+        "depths": [1, 1, 1],
+        "hidden_sizes": [16, 32, 64],
+        "embedding_size": 16,
+        "num_groups": 8,
+        "out_features": ["stage1", "stage2", "stage3"],
+        "embedding_dynamic_padding": True,
+    }
+    return _dpt(
+        folder,
+        size,
+        64,
+        backbone_config=backbone,
+        backbone_featmap_shape=[1, 64, 4, 4],
+        hidden_size=32,
+        num_hidden_layers=4,
+        backbone_out_indices=[0, 1, 2, 3],
+        neck_hidden_sizes=[16, 32, 16, 16],
+        **{**_TINY_DPT, "is_hybrid": True, "reassemble_factors": [1, 1, 1, 0.5]},
+    )
 
 
-def midas_beit_large(folder: Path) -> Path:
-    """MiDaS 3.1 as published: BEiT-L/16 at 512."""
+def midas_beit(folder: Path, size: Size = "tiny") -> Path:
+    """MiDaS 3.1; published: BEiT-L/16 at 512."""
     from transformers import BeitConfig
 
+    tiny = size == "tiny"
+    width, blocks, heads = (32, 4, 2) if tiny else (1024, 24, 16)
     backbone = BeitConfig(
-        image_size=512,
-        hidden_size=1024,
-        num_hidden_layers=24,
-        num_attention_heads=16,
-        intermediate_size=4096,
+        image_size=64 if tiny else 512,
+        hidden_size=width,
+        num_hidden_layers=blocks,
+        num_attention_heads=heads,
+        intermediate_size=2 * width if tiny else 4 * width,
         use_relative_position_bias=True,
         reshape_hidden_states=False,
-        out_features=["stage6", "stage12", "stage18", "stage24"],
+        out_features=[f"stage{k * blocks // 4}" for k in range(1, 5)],
     )
-    neck = [256, 512, 1024, 1024]
-    return _dpt(folder, "published", 512, backbone_config=backbone, neck_hidden_sizes=neck)
+    neck = [8, 16, 16, 16] if tiny else [256, 512, 1024, 1024]
+    inner = {"fusion_hidden_size": 16, "reassemble_factors": [4, 2, 1, 0.5]} if tiny else {}
+    side = 64 if tiny else 512
+    return _dpt(folder, size, side, backbone_config=backbone, neck_hidden_sizes=neck, **inner)
 
 
 def _dpt(folder: Path, size: Size, side: int, **config: Any) -> Path:
@@ -416,8 +444,8 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
         for v in _VARIANTS
     },
     "depth/dpt_large": partial(dpt, size="published"),
-    "depth/dpt_hybrid": dpt_hybrid,
-    "depth/midas_beit_large": midas_beit_large,
+    "depth/dpt_hybrid": partial(dpt_hybrid, size="published"),
+    "depth/midas_beit_large": partial(midas_beit, size="published"),
     **{
         f"metric_depth/depth_anything_v2_{where}_{v}": partial(
             depth_anything, size="published", variant=v, metric=True

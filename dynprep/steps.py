@@ -14,7 +14,7 @@ from dynprep.errors import UserError
 from dynprep.export.dataset import VERDICT, DatasetWriter
 from dynprep.files import write_json
 from dynprep.links import resolve_link
-from dynprep.pipeline.devices import claim_gpu
+from dynprep.pipeline.devices import claim_gpu, why_no_gpu
 from dynprep.pipeline.execute import check_disk, load_frame_table, run_stage, versions
 from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import ScenePlan, choose_stages, make_plan
@@ -43,7 +43,7 @@ def resolve(run: RunState) -> None:
         claim_gpu(chosen.trainer.devices, run.job.number or 0)
     chosen.trainer.check()
     overridden = [override.partition("=")[0].lstrip("+~") for override in run.job.overrides]
-    for line in (*_licences(chosen), *chosen.ignored_options(overridden)):
+    for line in (*_licences(chosen), *chosen.ignored_options(overridden), *_no_gpu(chosen)):
         run.terminal.warn(line)
     if chosen.logger.group is None:
         chosen.logger.group = run.job.group
@@ -57,6 +57,15 @@ def _licences(chosen: Settings) -> list[str]:
     terms = [stage.terms() for stage in chosen.wanted_stages]
     closed = dict.fromkeys(t for t in terms if t is not None and not t.commercial)
     return [f"{t.hub}: licence {t.licence}, not for commercial use" for t in closed]
+
+
+def _no_gpu(chosen: Settings) -> list[str]:
+    """Why networks run on the CPU although nobody asked for it."""
+    is_left_open = chosen.trainer.accelerator == "auto"
+    if not is_left_open or not any(stage.uses_device for stage in chosen.wanted_stages):
+        return []
+    why = why_no_gpu()
+    return [] if why is None else [why]
 
 
 def plan(run: RunState) -> None:
@@ -136,7 +145,8 @@ def _check_plan(run: RunState) -> None:
     run.writer.check(run.plan)
     for name, stage in run.plan.stages.items():
         if any(not run.plan.is_complete(name, scene) for scene in run.plan.scenes):
-            stage.inspect()
+            for remark in stage.inspect():
+                run.terminal.warn(remark)
 
 
 def execute(run: RunState) -> None:

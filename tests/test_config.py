@@ -215,3 +215,21 @@ def test_each_job_of_a_cluster_gets_a_gpu() -> None:
     launcher = config.hydra.launcher
     assert launcher._target_.endswith("SlurmLauncher")
     assert (launcher.gpus_per_node, launcher.nodes, launcher.tasks_per_node) == (1, 1, 1)
+
+
+def test_recipes_take_what_was_published() -> None:
+    """Steps of the LCM network; and the pixels that Shape of Motion's scripts track."""
+    folders = ["dataset_dir=OUT", "store_dir=STORE"]
+    for group in ("prior", "depth"):
+        assert composed([f"{group}=marigold_lcm", *folders])[0][group]["steps"] == 1
+    flow = composed(["experiment=shape_of_motion", *folders])[0]["flow"]
+    assert flow["mask_only"] is True and flow["mask_margin"] == 0
+
+
+def test_weights_are_pinned_to_a_commit() -> None:
+    """A repository that changes must not change results."""
+    for group in ("depth", "metric_depth", "prior", "flow"):
+        for path in sorted((CONF / group).glob("[!_]*.yaml")):
+            node = read_choice(path)
+            if "hub" in node:
+                assert re.fullmatch("[0-9a-f]{40}", node["revision"]), path

@@ -65,9 +65,10 @@ class DptStyle(HuggingFaceNetwork):
 
     keep_float32 = ("head",)
 
-    def inspect(self) -> None:
-        super().inspect()
+    def inspect(self) -> list[str]:
+        remarks = super().inspect()
         processor(self.published().folder())
+        return remarks
 
     def key_options(self) -> dict[str, Any]:
         return {**super().key_options(), "input": self._side()}
@@ -159,7 +160,7 @@ def _load(folder: Path, group: str) -> Any:
     other = [(k, tuple(a), tuple(b)) for k, a, b in report["mismatched_keys"]]
     missing = [k for k in sorted(report["missing_keys"]) if _UNUSED not in k]
     # tensors that the network does not know change nothing; older files hold some
-    wrong = mismatch(missing, [], other)
+    wrong = mismatch(missing, other)
     if wrong:
         raise UserError(f"{group}.checkpoint={folder}: {wrong}")
     return network

@@ -99,7 +99,7 @@ class Marigold(Network):
                     f"{where}: weights of another size ({text.strip()[:120]})"
                 ) from None
             raise damaged(folder / name, error) from None
-        if wrong := mismatch(sorted(report["missing_keys"]), [], []):
+        if wrong := mismatch(sorted(report["missing_keys"]), []):
             raise UserError(f"{self.group}.checkpoint={folder / name}: {wrong}")
         return part
 
@@ -117,23 +117,7 @@ class Marigold(Network):
             float32.prepare(part, self.device)
         self.inference.prepare(pipe.unet, self.device)
         self.inference.compile_modules(pipe.unet)
-        pipe.unet.forward = self._from_float32(pipe.unet.forward)
-
-    def _from_float32(self, forward: Callable[..., Any]) -> Callable[..., Any]:
-        """The network's ``forward`` for float32 tensors, in the number format asked for."""
-
-        def run(sample: Any, step: Any, encoder_hidden_states: Any, **named: Any) -> Any:
-            kind = self.inference.weights_dtype()
-            with self.inference.inference(self.device):
-                output = forward(
-                    sample.to(kind),
-                    step,
-                    encoder_hidden_states=encoder_hidden_states.to(kind),
-                    **named,
-                )
-            return tuple(part.float() for part in output)
-
-        return run
+        _take_float32(pipe.unet, self.inference, self.device)
 
     def depths(self, samples: Sequence[MarigoldSample]) -> list[Callable[[], Float32Array]]:
         """Depth (H, W) in [0, 1] of every sample, 0 = near."""
@@ -155,6 +139,29 @@ class Marigold(Network):
                 output_type="pt",
             ).prediction
         return to_host(output[0, 0].float())
+
+
+def _take_float32(unet: Any, options: InferenceOptions, device: Any) -> None:
+    """Make the network take and give float32 tensors, and compute in the number format asked for.
+
+    Its class is exchanged for a subclass: a closure in its place would hold the network, and with it the device's
+    memory, until the next garbage collection.
+    """
+    kind = type(unet)
+
+    def forward(self: Any, sample: Any, step: Any, encoder_hidden_states: Any, **named: Any) -> Any:
+        dtype = options.weights_dtype()
+        with options.inference(device):
+            output = kind.forward(
+                self,
+                sample.to(dtype),
+                step,
+                encoder_hidden_states=encoder_hidden_states.to(dtype),
+                **named,
+            )
+        return tuple(part.float() for part in output)
+
+    unet.__class__ = type(kind.__name__, (kind,), {"forward": forward})
 
 
 def frame_seed(seed: int, frame: int) -> int:

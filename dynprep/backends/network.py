@@ -42,6 +42,7 @@ class Network(Stage):
     uses_device = True
     group: ClassVar[str]  # of the configuration, for messages
     keep_float32: ClassVar[tuple[str, ...]] = ()  # names of inner modules that stay in float32
+    unknown = tuple[str, ...]()  # names of the checkpoint's tensors that the network has no use for
 
     @property
     def inference(self) -> InferenceOptions:
@@ -67,7 +68,7 @@ class Network(Stage):
     def weights(self) -> str:
         return self.published().identity()
 
-    def inspect(self) -> None:
+    def inspect(self) -> list[str]:
         network = self.open_network()
         millions = sum(p.numel() for part in self.parts(network) for p in part.parameters()) / 1e6
         if self.parameters and abs(millions / self.parameters - 1) > _OTHER_SIZE:
@@ -75,6 +76,11 @@ class Network(Stage):
                 f"{self.group}.checkpoint={self.checkpoint}: a network of {millions:.1f} million "
                 f"parameters, this backend's has {self.parameters:g}; choose the backend of its size"
             )
+        if not self.unknown:
+            return []
+        return [
+            f"{self.group}: {len(self.unknown)} tensors of the checkpoint are not used, e.g. {self.unknown[0]}"
+        ]
 
     def parts(self, network: Any) -> Sequence[Any]:
         """The modules that hold the parameters."""

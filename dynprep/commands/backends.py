@@ -48,7 +48,9 @@ def _print_group(
     table.add_column("weights", overflow="fold")
     for choice, node in sorted(nodes.items()):
         size = f"{node['parameters']:g}" if "parameters" in node else "-"
-        table.add_row(choice, size, node.get("licence", "-"), node.get("hub", "no network"))
+        # "not stated; …" in short: the whole is said when the backend is chosen
+        licence = node.get("licence", "-").partition(";")[0]
+        table.add_row(choice, size, licence, node.get("hub", "no network"))
     console.print(title, style="italic")
     console.print(table)
     console.print()

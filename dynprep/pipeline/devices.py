@@ -1,7 +1,8 @@
-"""Which GPU a job takes when several jobs share a machine."""
+"""Which GPU a job takes when several jobs share a machine, and why none can be used."""
 
 import getpass
 import os
+import re
 import stat
 import tempfile
 from contextlib import ExitStack
@@ -11,6 +12,7 @@ from typing import Literal
 from dynprep.errors import UserError
 from dynprep.store.locks import Busy, Lock
 
+_DRIVER = Path("/proc/driver/nvidia/version")
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _SCHEDULED = "SLURM_JOB_ID"  # the cluster has chosen already
 # of this process, until it ends: CUDA keeps the device that it was started with
@@ -25,6 +27,31 @@ def visible_gpus() -> list[str]:
     count = torch.cuda.device_count()  # does not start CUDA, after which nothing could be chosen
     named = [part for part in os.environ.get(_VISIBLE, "").split(",") if part]
     return named[:count] if named else [str(k) for k in range(count)]
+
+
+def nvidia_driver() -> str | None:
+    """Version of NVIDIA's driver, such as ``535.104.05``; None where there is none, or none that Linux knows of."""
+    if not _DRIVER.is_file():
+        return None
+    version = re.search(r"\d+\.\d+(\.\d+)?", _DRIVER.read_text())
+    return version.group() if version else "of unknown version"
+
+
+def why_no_gpu() -> str | None:
+    """Why a PyTorch that was built for CUDA sees no GPU, as a line for the user; None where that is not so."""
+    import torch
+
+    built = torch.version.cuda
+    if built is None or torch.cuda.is_available():
+        return None
+    driver = nvidia_driver()
+    sees = f"PyTorch {torch.__version__} is built for CUDA {built} and sees no GPU"
+    if driver is None:
+        return f"{sees}: no NVIDIA driver was found; networks run on the CPU (trainer=cpu says so)"
+    return (
+        f"{sees} through NVIDIA's driver {driver}: networks run on the CPU; update the driver, or install a PyTorch "
+        "that is built for an older CUDA"
+    )
 
 
 def claim_gpu(devices: int | Literal["auto"], number: int) -> None:

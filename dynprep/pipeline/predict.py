@@ -24,6 +24,7 @@ from dynprep import stopping
 from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.pipeline.faults import explained, plain_errors
+from dynprep.pipeline.refused import why_refused
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
 from dynprep.pipeline.watch import Advance
@@ -81,6 +82,7 @@ class StageModule(L.LightningModule):
         super().__init__()
         self.stage, self.tasks = stage, tasks
         self.most_at_once: int | None = None  # samples, once memory has run out
+        self.was_refused = False  # by a GPU's library, for another reason than memory
         self.parent = os.getpid()
 
     def setup(self, stage: str) -> None:
@@ -116,6 +118,9 @@ class StageModule(L.LightningModule):
                 continue
             except torch.OutOfMemoryError:
                 tried = len(part)
+            except RuntimeError as error:
+                self._take_as_memory(error, len(part))
+                tried = len(part)
             self._halve(tried)  # outside: the error holds what was computed so far
         return [(index, output) for (index, _), output in zip(batch, outputs, strict=True)]
 
@@ -131,7 +136,26 @@ class StageModule(L.LightningModule):
                 ) from None
             except NotFinite as error:
                 raise _of_scene(stage, task, error) from None
+            except RuntimeError as error:
+                self._take_as_memory(error, 1)
             task.result.add(writer)
+
+    def _take_as_memory(self, error: RuntimeError, tried: int) -> None:
+        """Return once where a GPU's library refuses what may be too large: fewer samples may do.
+
+        Raises UserError when it refuses again or a single sample, and ``error`` itself when it is another one.
+        """
+        why = why_refused(error)
+        if why is None:
+            raise error
+        assert isinstance(self.stage, FrameStage | SceneStage)
+        is_single = tried == 1 or isinstance(self.stage, SceneStage) or self.stage.one_by_one
+        if self.was_refused or is_single:
+            raise UserError(
+                f"{self.stage.name}: the device refuses {tried} at once ({why}); choose a smaller network or "
+                "resolution, batch_size=1, trainer.precision=32-true, or trainer=cpu"
+            ) from None
+        self.was_refused = True
 
     def _halve(self, tried: int) -> None:
         assert isinstance(self.stage, FrameStage)

@@ -103,6 +103,10 @@ class Terminal:
                 style="dim" if complete else "",
             )
         self.console.print(table)
+        for name, stage in plan.stages.items():
+            efforts = [stage.effort(s.frames) for s in plan.scenes if plan.todo(name, s)]
+            for effort in dict.fromkeys(filter(None, efforts)):
+                self.say(f"{name}: {effort}")
         free = human_bytes(free_bytes(plan.store.root))
         self.say(f"needs up to {human_bytes(need)} of disk, {free} are free\n")
 

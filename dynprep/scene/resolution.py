@@ -25,6 +25,7 @@ class Resolution:
     depth_input: Side
     prior_input: Side
     flow_input: Side
+    flow_upscale: bool
     motion_input: Side
 
     def target(self, height: int, width: int) -> tuple[int, int]:

@@ -80,6 +80,10 @@ class Stage(ABC):
     def disk_bytes(self, frames: Frames) -> int:
         """How much a scene's result takes on disk, at most, in bytes."""
 
+    def effort(self, frames: Frames) -> str | None:
+        """What a user should know of a scene's cost beside the disk, as a sentence; None where there is nothing."""
+        return None
+
     def helpers(self) -> "list[Stage]":
         """Helper stages that this backend brings along, made from its own options."""
         return []
@@ -119,9 +123,11 @@ class Stage(ABC):
     def fetch(self, say: Callable[[str], None]) -> None:
         """Bring what is downloaded, or raise UserError; called before ``weights``. say: shows a line."""
 
-    def inspect(self) -> None:
-        """Raise UserError for weights that do not fit; called before any stage runs, where this one has
-        something to do."""
+    def inspect(self) -> list[str]:
+        """Raise UserError for weights that do not fit, and return what a user should know of those that do.
+
+        Called before any stage runs, where this one has something to do."""
+        return []
 
     def setup(self, device: Any) -> None:
         """Make ready in the process that computes: load a network to ``device`` (a torch.device)."""

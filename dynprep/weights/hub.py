@@ -69,38 +69,54 @@ def download(
         for name in chosen:
             hf_hub_download(repository, name, revision=revision, etag_timeout=_TIMEOUT)
     except (httpx2.HTTPError, HfHubHTTPError, HFValidationError, OSError, RuntimeError) as error:
-        raise missing(_reason(error, revision, cache)) from None
+        raise missing(_reason(error, repository, revision, cache)) from None
     # the branch may have moved during the download
     if (snapshot := cached(repository, revision, files)) is not None and snapshot.name != about.sha:
         raise missing(f"revision {revision} changed during the download; run again")
 
 
-def _reason(error: Exception, revision: str, cache: Path) -> str:
+def _reason(error: Exception, repository: str, revision: str, cache: Path) -> str:
     """Why a download did not work, and what to do."""
     import httpx2
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
-    # in this order: some derive from others further down
-    reasons: list[tuple[type[Exception] | tuple[type[Exception], ...], str]] = [
+    page = f"{constants.ENDPOINT}/{repository}"
+    # in this order: those further up derive from some further down
+    reasons: list[tuple[type[Exception], str]] = [
         (errors.OfflineModeIsEnabled, "HF_HUB_OFFLINE is set"),
         (
-            (errors.LocalEntryNotFoundError, httpx2.HTTPError),
-            f"the hub cannot be reached ({_first(error)})",
-        ),
-        (
             errors.GatedRepoError,
-            "its licence must be accepted there first, then `hf auth login`",
+            f"its licence must be accepted at {page} first, then log in with `hf auth login`",
         ),
         (
             errors.RepositoryNotFoundError,
-            "the hub does not know it, or it is private: `hf auth login`",
+            "the hub does not know this repository, or it is private; check hub=, or log in with `hf auth login`",
         ),
-        (errors.RevisionNotFoundError, f"it has no revision {revision}"),
-        (errors.EntryNotFoundError, f"revision {revision} lacks it"),
+        (
+            errors.DisabledRepoError,
+            f"the hub has taken this repository down, see {page}; give another one as hub=",
+        ),
+        (
+            errors.RevisionNotFoundError,
+            f"the repository has no revision {revision}; choose one of {page}/commits as revision=",
+        ),
+        (
+            errors.LocalEntryNotFoundError,
+            f"the hub cannot be reached ({_first(error)})",
+        ),
+        (
+            errors.EntryNotFoundError,
+            f"revision {revision} has no such file ({_first(error)})",
+        ),
         (errors.HFValidationError, f"that is no name of a repository ({_first(error)})"),
+        (
+            errors.HfHubHTTPError,
+            f"the hub answered with an error ({_first(error)}); try again later",
+        ),
+        (httpx2.HTTPError, f"the hub cannot be reached ({_first(error)})"),
     ]
-    for kinds, why in reasons:
-        if isinstance(error, kinds):
+    for kind, why in reasons:
+        if isinstance(error, kind):
             return why
     return (
         f"the download to {cache} broke off ({_first(error)}); run again, it goes on, or choose "

@@ -62,27 +62,28 @@ def damaged(path: Path, error: Exception) -> UserError:
 
 def fit(
     network: "nn.Module", tensors: "Mapping[str, Tensor]", unused: tuple[str, ...], where: str
-) -> None:
-    """Load ``tensors``, every key but ``unused`` ones, into ``network``.
+) -> tuple[str, ...]:
+    """Load ``tensors`` into ``network``; return the names that it does not know, but for ``unused`` ones.
 
-    Raises UserError saying what is missing, unknown, or of another size.
+    A published checkpoint may hold more than inference needs. Raises UserError saying what is missing or of another
+    size.
     """
-    used = {k: v for k, v in tensors.items() if k not in unused}
     wanted = {k: tuple(v.shape) for k, v in network.state_dict().items()}
-    missing = sorted(wanted.keys() - used.keys())
-    unknown = sorted(used.keys() - wanted.keys())
-    other = sorted(k for k in wanted.keys() & used.keys() if wanted[k] != tuple(used[k].shape))
-    if message := mismatch(missing, unknown, [(k, tuple(used[k].shape), wanted[k]) for k in other]):
+    missing = sorted(wanted.keys() - tensors.keys())
+    other = sorted(
+        k for k in wanted.keys() & tensors.keys() if wanted[k] != tuple(tensors[k].shape)
+    )
+    if message := mismatch(missing, [(k, tuple(tensors[k].shape), wanted[k]) for k in other]):
         raise UserError(f"{where}: {message}")
-    network.load_state_dict(used, strict=True)
+    network.load_state_dict({k: tensors[k] for k in wanted}, strict=True)
+    return tuple(sorted(tensors.keys() - wanted.keys() - set(unused)))
 
 
-def mismatch(
-    missing: list[str],
-    unknown: list[str],
-    other: list[tuple[str, tuple[int, ...], tuple[int, ...]]],
-) -> str:
-    """What is wrong with a checkpoint's keys, in one line; empty if nothing is."""
+def mismatch(missing: list[str], other: list[tuple[str, tuple[int, ...], tuple[int, ...]]]) -> str:
+    """What is wrong with a checkpoint's keys, in one line; empty if nothing is.
+
+    other: names of tensors of another size, with the checkpoint's and the network's.
+    """
     parts = []
     if other:
         name, content, wanted = other[0]
@@ -92,8 +93,6 @@ def mismatch(
         )
     if missing:
         parts.append(f"{len(missing)} tensors are missing, e.g. {missing[0]}")
-    if unknown:
-        parts.append(f"{len(unknown)} tensors are unknown, e.g. {unknown[0]}")
     return "; ".join(parts) + "; it is another model's checkpoint" if parts else ""
 
 

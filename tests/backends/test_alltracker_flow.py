@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import torch
 
+from dynprep.backends.flow.alltracker import net_size
 from dynprep.errors import UserError
 from dynprep.models import AllTracker
-from tests.conftest import RunHere, sliding, tree, write_frames
+from tests.conftest import RunHere, composed, sliding, tree, write_frames
 from tests.contract import faults
 
 BASE = [
@@ -199,3 +200,43 @@ def test_blackswan_keeps_the_contract(
     )  # fmt: skip
     assert not faults(run / "dataset" / "blackswan")
     assert tree(run / "dataset" / "blackswan" / "alltracker").keys()
+
+
+@pytest.mark.parametrize(
+    ("image", "published"),
+    # of an image (H, W): what the published demo makes of it at 1024 pixels
+    [
+        ((480, 854), (568, 1024)),
+        ((720, 1280), (576, 1024)),
+        ((1080, 1920), (576, 1024)),
+        ((854, 480), (1024, 568)),
+        ((512, 512), (1024, 1024)),
+        ((333, 777), (432, 1024)),
+    ],
+)
+def test_upscale_gives_the_published_demos_sizes(
+    image: tuple[int, int], published: tuple[int, int]
+) -> None:
+    assert net_size(image, 1024, upscale=True) == published
+    height, width = net_size(image, 1024, upscale=False)
+    assert (height, width) == tuple(
+        min(p, side // 8 * 8) for p, side in zip(published, image, strict=True)
+    )
+
+
+FOLDERS = ("dataset_dir=OUT", "store_dir=STORE")
+
+
+def test_the_published_recipe_enlarges_and_the_plain_network_does_not() -> None:
+    assert composed(["experiment=adagar", *FOLDERS])[0]["flow"]["upscale"] is True
+    assert composed(["experiment=best", *FOLDERS])[0]["flow"]["upscale"] is True
+    assert composed(["flow=alltracker", *FOLDERS])[0]["flow"]["upscale"] is False
+
+
+def test_what_enlarging_costs_is_said_before_the_work(
+    weights: Path, run_here: RunHere, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [*clip(tmp_path, count=2), *BASE, f"flow.checkpoint={weights}"]
+    run_here(*options, "flow.max_side=192", "flow.upscale=true")
+    said = capsys.readouterr().err
+    assert "enlarged from 100x72 to 192x136, 3.8 times the work (flow.upscale=false" in said

@@ -1,9 +1,11 @@
 """Every backend with a network, through the code that users' weights take."""
 
+import gc
 import json
 import os
 import shutil
 import subprocess
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,8 +15,10 @@ import torch
 
 from benchmarks import random_weights
 from dynprep.backends.hugging_face import HuggingFaceNetwork
+from dynprep.backends.marigold import Marigold, MarigoldSample
+from dynprep.config.build import settings
 from dynprep.errors import UserError
-from tests.conftest import SMALL, RunHere, tree
+from tests.conftest import SMALL, RunHere, composed, tree
 
 TINY = [
     *SMALL,
@@ -33,6 +37,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "depth_anything": random_weights.depth_anything,
         "metric": lambda f: random_weights.depth_anything(f, metric=True),
         "dpt": random_weights.dpt,
+        "dpt_hybrid": random_weights.dpt_hybrid,
+        "midas_beit_large": random_weights.midas_beit,
         "zoedepth": random_weights.zoedepth,
         "depth_pro": random_weights.depth_pro,
         "marigold": random_weights.marigold,
@@ -261,6 +267,59 @@ def test_marigold_as_relative_depth_turns_depth_over(
     assert (np.diff(disparity.ravel()[order]) <= 1e-6).all() and disparity.std() > 0
 
 
+def test_marigold_lets_go_of_its_network_at_once(
+    made: Callable[[str], Path],
+) -> None:
+    """The next stage budgets what is left of the device's memory: no garbage collection comes before."""
+    options = [
+        "prior=marigold",
+        f"prior.checkpoint={made('marigold')}",
+        "prior.steps=1",
+        "resolution.prior_input=64",
+        "dataset_dir=OUT",
+        "store_dir=STORE",
+    ]
+    stage = settings(*composed(options)).stages["prior"]
+    assert isinstance(stage, Marigold)
+    gc.collect()
+    gc.disable()
+    try:
+        stage.setup("cpu")
+        unet = weakref.ref(stage.network.unet)
+        assert stage.depths([MarigoldSample(np.zeros((64, 64, 3), np.uint8), 1)])
+        stage.release()
+        assert unet() is None
+    finally:
+        gc.enable()
+
+
+def test_an_ensemble_is_merged_where_median_has_no_deterministic_form(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On CUDA, ``median`` raises while deterministic algorithms are asked for."""
+    from dynprep.backends.marigold_pipeline import Float32Marigold
+
+    usual = torch.median
+
+    def as_on_cuda(*values: object, **named: object) -> object:
+        if torch.are_deterministic_algorithms_enabled():
+            raise RuntimeError(
+                "median CUDA with indices output has no deterministic implementation"
+            )
+        return usual(*values, **named)
+
+    monkeypatch.setattr(torch, "median", as_on_cuda)
+    members = torch.rand(3, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    plain, _ = Float32Marigold.ensemble_depth(members)
+    torch.use_deterministic_algorithms(True)
+    try:
+        strict, _ = Float32Marigold.ensemble_depth(members)
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(plain, strict)
+
+
 @pytest.mark.slow
 def test_marigolds_bytes_do_not_depend_on_processes(
     made: Callable[[str], Path], run_here: RunHere
@@ -359,6 +418,54 @@ class TestUniDepth:
         assert found[0] == found[1] == found[2] and found[0]
 
 
+# what transformers 4.2x and 4.3x wrote into every configuration, and does not know any more
+OLD_FIELDS = {
+    "_commit_hash": None, "add_cross_attention": False, "bad_words_ids": None, "num_beams": 1, "pruned_heads": {},
+    "tie_encoder_decoder": False, "torchscript": False, "use_bfloat16": False, "torch_dtype": "float32",
+    "transformers_version": "4.26.0.dev0", "output_past": True,
+}  # fmt: skip
+NEW_FIELDS = (
+    "dtype", "pooler_act", "pooler_output_size", "use_bias_in_fusion_residual", "chunk_size_feed_forward",
+    "is_encoder_decoder", "problem_type", "return_dict",
+)  # fmt: skip
+
+
+def in_the_old_form(folder: Path, place: Path) -> Path:
+    """The same network as transformers 4.2x kept it: a pickle of tensors, buffers among them, and old fields."""
+    from safetensors.torch import load_file
+
+    place.mkdir()
+    shutil.copy(folder / "preprocessor_config.json", place)
+    config = json.loads((folder / "config.json").read_text())
+    outer = {k: v for k, v in config.items() if k not in NEW_FIELDS}
+    inner = {k: v for k, v in config["backbone_config"].items() if k not in NEW_FIELDS}
+    timm = {"backbone": None, "use_timm_backbone": False, "use_pretrained_backbone": False}
+    old = {**outer, **OLD_FIELDS, **timm, "backbone_config": {**inner, **OLD_FIELDS}}
+    (place / "config.json").write_text(json.dumps(old))
+    tensors = load_file(folder / "model.safetensors")
+    for name in list(tensors):
+        if name.endswith("relative_position_bias_table"):  # once a buffer that was saved
+            tensors[name.replace("bias_table", "index")] = torch.zeros(17, 17, dtype=torch.int64)
+    torch.save(tensors, place / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    return place
+
+
+@pytest.mark.parametrize("choice", ["dpt_hybrid", "midas_beit_large"])
+def test_other_backbones_load_in_the_old_and_the_new_form(
+    choice: str, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    new = made(choice)
+    maps = []
+    for place in (new, in_the_old_form(new, tmp_path / "old")):
+        options = [f"depth={choice}", f"depth.checkpoint={place}", "depth.parameters=null"]
+        run_here(*SMALL, "data.count=2", "stages=[depth]", *options, name=place.name)
+        found = {p.parent.name: p for p in (tmp_path / "store" / "depth").glob("*/00001.npy")}
+        key = (set(found) - set(maps)).pop()
+        maps.append(key)
+    new_map, old_map = (np.load(tmp_path / "store" / "depth" / key / "00001.npy") for key in maps)
+    assert new_map.std() > 0 and np.array_equal(new_map, old_map)
+
+
 @pytest.mark.slow
 def test_two_processes_and_resuming(
     made: Callable[[str], Path],
@@ -388,6 +495,35 @@ def test_two_processes_and_resuming(
 
 def stored_cli(tmp_path: Path) -> Path:
     return only(tmp_path / "outputs" / "store" / "depth")
+
+
+def test_tensors_that_a_network_has_no_use_for_are_noted(
+    made: Callable[[str], Path],
+    run_here: RunHere,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The published code of UniDepth loads its checkpoints without minding names that it does not know."""
+    place = tmp_path / "more"
+    shutil.copytree(made("unidepth"), place)
+    tensors = {**random_weights.unidepth_tensors(), "pixel_decoder.later.weight": torch.zeros(3)}
+    torch.save(tensors, place / "pytorch_model.bin")
+    (place / "model.safetensors").unlink()
+    options = ["stages=[metric_depth]", "metric_depth=unidepth_v2_vits14", "data.count=1"]
+    given = [*SMALL, *options, f"metric_depth.checkpoint={place}"]
+    run = run_here(*given)
+    assert "1 tensors of the checkpoint are not used, e.g. pixel_decoder.later.weight" in (
+        capsys.readouterr().err
+    )
+    plain = [*given[:-1], f"metric_depth.checkpoint={made('unidepth')}"]
+    other = run_here(*plain, name="plain")
+    folder = Path("dataset") / "demo" / "unidepth_disp"
+    assert tree(run / folder) == tree(other / folder)
+    short = {k: v for k, v in tensors.items() if k != "pixel_decoder.level_embeds"}
+    short.pop(next(iter(short)))
+    torch.save(short, place / "pytorch_model.bin")
+    with pytest.raises(UserError, match="tensors are missing"):
+        run_here(*given, name="short")
 
 
 class TestBadCheckpoints:

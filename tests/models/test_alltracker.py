@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional as F
 
 from benchmarks import published
 from benchmarks.random_weights import alltracker
@@ -343,3 +344,27 @@ def test_an_iteration_is_the_published_one() -> None:
     assert float(plain.flows.abs().max()) > 0.01  # cells: there is something to compare
     torch.testing.assert_close(state.flows, plain.flows, atol=1e-4, rtol=1e-4)
     torch.testing.assert_close(state.feat, plain.feat, atol=1e-3, rtol=1e-3)
+
+
+def test_attention_over_time_never_passes_what_cudas_grid_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """CUDA's kernels launch with the batch on an axis of 65,535 places; 720p makes more sequences."""
+    from dynprep.models.alltracker.update import _Attention
+
+    torch.manual_seed(0)
+    attention = _Attention().eval()
+    x = torch.randn(2, 2, 40_000, 128)
+    batches = []
+    usual = F.scaled_dot_product_attention
+
+    def counted(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        batches.append(len(q))
+        return usual(q, k, v)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
+    with torch.inference_mode():
+        mixed = attention(x)
+        assert batches == [65_535, 80_000 - 65_535]
+        part = attention(x[1:, :, 30_000:])
+    assert torch.allclose(mixed[1:, :, 30_000:], part, atol=1e-5)

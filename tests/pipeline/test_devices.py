@@ -71,3 +71,27 @@ def test_a_folder_of_another_users_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not this user's folder"):
         devices.claim_gpu("auto", 0)
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("driver", "said"),
+    [
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.82.01  Wed Oct", "driver 470.82.01:"),
+        (None, "no NVIDIA driver was found"),
+    ],
+)
+def test_a_cuda_build_that_sees_no_gpu_is_said(
+    driver: str | None, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    import torch
+
+    if driver is not None:
+        (tmp_path / "version").write_text(driver)
+    monkeypatch.setattr(devices, "_DRIVER", tmp_path / "version")
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    line = devices.why_no_gpu()
+    assert line is not None and said in line
+    assert f"PyTorch {torch.__version__} is built for CUDA 13.0" in line
+    monkeypatch.setattr(torch.version, "cuda", None)
+    assert devices.why_no_gpu() is None

@@ -17,6 +17,8 @@ from dynprep.stages.base import FrameStage
 from dynprep.stages.context import StageContext
 from dynprep.store import ItemWriter
 
+OUT_OF_MEMORY = torch.OutOfMemoryError("CUDA out of memory")
+
 
 class Doubled(Artefact, is_abstract=True):
     """What is made: of no interest here, so it is not registered."""
@@ -29,6 +31,7 @@ class Greedy(FrameStage[int, int]):
     """Runs out of memory above ``room`` samples at once."""
 
     room: int
+    error: RuntimeError = OUT_OF_MEMORY
     makes = Doubled
     kind_version = 1
     backend_id = "greedy"
@@ -41,7 +44,7 @@ class Greedy(FrameStage[int, int]):
 
     def compute(self, samples: Sequence[int]) -> list[int]:
         if len(samples) > self.room:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise self.error
         return [2 * s for s in samples]
 
     def write(self, writer: ItemWriter, scene: Scene, item: str, output: int) -> None:
@@ -52,7 +55,7 @@ class Greedy(FrameStage[int, int]):
 
 
 def context() -> StageContext:
-    resolution = Resolution(None, 1, False, 1, 1, 1, 1)
+    resolution = Resolution(None, 1, False, 1, 1, 1, False, 1)
     return StageContext(resolution, InferenceOptions("32-true", False, False), False)
 
 
@@ -69,3 +72,33 @@ def test_halved_until_it_fits_and_kept(capsys: pytest.CaptureFixture[str]) -> No
 def test_one_that_does_not_fit_is_an_error() -> None:
     with pytest.raises(UserError, match="one frame does not fit"):
         StageModule(Greedy(context=context(), room=0), []).predict_step([(0, 0), (1, 1)], 0)
+
+
+REFUSALS = [
+    "CUDA error: invalid configuration argument\nCompile with `TORCH_USE_CUDA_DSA`",
+    "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+    "GET was unable to find an engine to execute this computation",
+    "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+]
+
+
+@pytest.mark.parametrize("words", REFUSALS)
+def test_what_a_library_refuses_is_taken_as_memory_once_and_then_said(
+    words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batch = [(k, k) for k in range(4)]
+    fits = StageModule(Greedy(context=context(), room=2, error=RuntimeError(words)), [])
+    assert fits.predict_step(batch, 0) == [(k, 2 * k) for k in range(4)]
+    assert "going on with 2" in capsys.readouterr().err
+    never = StageModule(Greedy(context=context(), room=0, error=RuntimeError(words)), [])
+    with pytest.raises(UserError, match="the device refuses 2 at once") as said:
+        never.predict_step(batch, 0)
+    assert words.splitlines()[0] in str(said.value)
+    with pytest.raises(UserError, match="refuses 1 at once"):
+        StageModule(never.stage, []).predict_step(batch[:1], 0)
+
+
+def test_another_error_of_the_device_is_no_want_of_memory() -> None:
+    error = RuntimeError("CUDA error: an illegal memory access was encountered")
+    with pytest.raises(RuntimeError, match="illegal"):
+        StageModule(Greedy(context=context(), room=0, error=error), []).predict_step([(0, 0)], 0)

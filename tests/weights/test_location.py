@@ -102,3 +102,45 @@ def test_local_files_are_identified_by_content(tmp_path: Path) -> None:
         empty = tmp_path / "empty"
         empty.mkdir()
         Weights("x/y", "main", FILES, str(empty), "depth.checkpoint").folder()
+
+
+def hub_error(kind: str) -> Exception:
+    """An exception as the hub's library raises it."""
+    import httpx2
+    from huggingface_hub import errors
+
+    response = httpx2.Response(403, request=httpx2.Request("GET", "https://hub.example/x/y"))
+    one = getattr(errors, kind, None)
+    if kind == "ConnectError":
+        return httpx2.ConnectError("no route to host")
+    if issubclass(one, errors.HfHubHTTPError):
+        return one("the hub's own words", response=response)
+    return one("the hub's own words")
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("GatedRepoError", r"licence must be accepted at \S+/x/y first, then .*hf auth login"),
+        ("RepositoryNotFoundError", r"does not know this repository, or it is private"),
+        ("DisabledRepoError", r"has taken this repository down"),
+        ("RevisionNotFoundError", r"has no revision v3"),
+        ("RemoteEntryNotFoundError", r"revision v3 has no such file"),
+        ("LocalEntryNotFoundError", r"the hub cannot be reached"),
+        ("HfHubHTTPError", r"the hub answered with an error \(the hub's own words"),
+        ("ConnectError", r"the hub cannot be reached \(no route to host\)"),
+        ("OfflineModeIsEnabled", r"HF_HUB_OFFLINE is set"),
+    ],
+)
+def test_each_refusal_of_the_hub_is_told_as_what_it_is(
+    kind: str, said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from huggingface_hub import HfApi, constants
+
+    def refuse(*_: object, **__: object) -> None:
+        raise hub_error(kind)
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(HfApi, "model_info", refuse)
+    with pytest.raises(UserError, match=said):
+        Weights("x/y", "v3", FILES, None, "depth.checkpoint").fetch(print)

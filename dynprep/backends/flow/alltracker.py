@@ -16,6 +16,7 @@ from dynprep.artefacts.tracks import own_tracks
 from dynprep.backends.network import Network
 from dynprep.models.inference import InferenceOptions, Precision, free_memory
 from dynprep.options import AtLeastOne, Positive
+from dynprep.scene.frames import Frames
 from dynprep.stages.base import NEUTRAL
 from dynprep.stages.tracks import QueryTracks, Tracking
 from dynprep.weights import read_tensors
@@ -38,6 +39,7 @@ class AllTrackerFlow(Network, Tracking[QueryFrame]):
 
     variant: Literal["full", "tiny"]
     max_side: AtLeastOne
+    upscale: bool
     precision: Precision
     iters: AtLeastOne
     memory_gb: Positive | None = field(metadata=NEUTRAL)
@@ -52,12 +54,30 @@ class AllTrackerFlow(Network, Tracking[QueryFrame]):
         """As the trainer says, in the precision that was chosen for this network."""
         return replace(self.context.inference, precision=self.precision)
 
+    def key_options(self) -> dict[str, Any]:
+        options = super().key_options()
+        if not self.upscale:  # results from before there was this option keep their keys
+            del options["upscale"]
+        return options
+
+    def effort(self, frames: Frames) -> str | None:
+        seen = net_size(frames.size, self.max_side, self.upscale)
+        plain = net_size(frames.size, self.max_side, upscale=False)
+        more = seen[0] * seen[1] / (plain[0] * plain[1])
+        if more <= 1:
+            return None
+        return (
+            f"the network sees frames enlarged from {frames.width}x{frames.height} to {seen[1]}x{seen[0]}, "
+            f"{more:.1f} times the work ({self.group}.upscale=false leaves them)"
+        )
+
     def open_network(self) -> Any:
         from dynprep.models.alltracker.network import AllTracker
 
         file = self.published().file()
         network = AllTracker(self.variant)
-        fit(network, read_tensors(file), (), f"{self.group}.checkpoint={file}")
+        where = f"{self.group}.checkpoint={file}"
+        self.unknown = fit(network, read_tensors(file), (), where)
         return network
 
     def modules_to_compile(self) -> Sequence[Any]:
@@ -94,7 +114,7 @@ class AllTrackerFlow(Network, Tracking[QueryFrame]):
         from dynprep.models.alltracker.readout import Readout
 
         frames = scene.frames
-        framing = Framing(*net_size(frames.size, self.max_side))
+        framing = Framing(*net_size(frames.size, self.max_side, self.upscale))
         with self.inference.inference(self.device):
             maps = self._maps(scene, (framing.height, framing.width))
             readouts = [
@@ -160,8 +180,13 @@ class AllTrackerFlow(Network, Tracking[QueryFrame]):
         return maps
 
 
-def net_size(image: tuple[int, int], max_side: int) -> tuple[int, int]:
-    """(h, w) that the network sees of an image (H, W): at most ``max_side``, multiples of 8."""
-    scale = min(1.0, max_side / max(image))
+def net_size(image: tuple[int, int], max_side: int, upscale: bool) -> tuple[int, int]:
+    """(h, w) that the network sees of an image (H, W), both multiples of 8.
+
+    The long side becomes ``max_side``, as in the published demo; without ``upscale`` images that are smaller stay so.
+    """
+    scale = max_side / max(image)
+    if not upscale:
+        scale = min(1.0, scale)
     height, width = (max(_MULTIPLE, int(side * scale) // _MULTIPLE * _MULTIPLE) for side in image)
     return height, width

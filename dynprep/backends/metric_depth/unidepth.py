@@ -61,7 +61,8 @@ class _UniDepthNetwork(Network):
         if beside.is_file():
             raw = read_json(beside, dict[str, Any])
         network = UniDepthV2(configured(self.variant, raw, str(beside)))
-        fit(network, read_tensors(file), UNUSED, f"{self.group}.checkpoint={file}")
+        where = f"{self.group}.checkpoint={file}"
+        self.unknown = fit(network, read_tensors(file), UNUSED, where)
         return network
 
     def modules_to_compile(self) -> Sequence[Any]:

@@ -32,9 +32,10 @@ class ZoeDepth(HuggingFaceNetwork, MetricDepth[NetworkSample]):
     keep_float32 = ("metric_head",)
     architectures = ("zoedepth",)
 
-    def inspect(self) -> None:
-        super().inspect()
+    def inspect(self) -> list[str]:
+        remarks = super().inspect()
         processor(self.published().folder())
+        return remarks
 
     def reads(self) -> tuple[type[Artefact], ...]:
         return (Images, Intrinsics)

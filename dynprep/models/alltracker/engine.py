@@ -12,7 +12,6 @@ import copy
 from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
@@ -305,21 +304,24 @@ def _laid_out(part: _Part, on_cpu: bool) -> _Part:
         if isinstance(module, nn.Conv2d):
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         if isinstance(module, nn.Linear) and on_cpu:
-            module.forward = partial(_linear, module)  # type: ignore[method-assign]
+            module.__class__ = _LinearAsConvolution
         if original._compiled_call_impl is not None:  # a copy does not inherit that
             module.compile()
     return part_copy
 
 
-def _linear(module: nn.Linear, x: Tensor) -> Tensor:
+class _LinearAsConvolution(nn.Linear):
     """A linear layer as a 1 x 1 convolution, which on CPUs adds the bias in the same loop.
 
     A matrix product would first copy the bias to every row.
     """
-    cells_as_row = x.flatten(0, -2)[None, :, None].permute(0, 3, 1, 2)
-    weight = module.weight[:, :, None, None].contiguous(memory_format=torch.channels_last)
-    y = F.conv2d(cells_as_row, weight, module.bias)
-    return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x (..., channels in) -> (..., channels out)."""
+        cells_as_row = x.flatten(0, -2)[None, :, None].permute(0, 3, 1, 2)
+        weight = self.weight[:, :, None, None].contiguous(memory_format=torch.channels_last)
+        y = F.conv2d(cells_as_row, weight, self.bias)
+        return y.permute(0, 2, 3, 1).reshape(*x.shape[:-1], -1)
 
 
 def _flat(values: Tensor) -> Tensor:
