@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from dynprep import preload
 from dynprep.artefacts.alignment import AlignmentFits
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
@@ -45,6 +46,8 @@ def resolve(run: RunState) -> None:
     overridden = [override.partition("=")[0].lstrip("+~") for override in run.job.overrides]
     for line in (*_licences(chosen), *chosen.ignored_options(overridden), *_no_gpu(chosen)):
         run.terminal.warn(line)
+    if chosen.logger.kind == "wandb":
+        preload.begin("wandb")
     if chosen.logger.group is None:
         chosen.logger.group = run.job.group
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
@@ -152,6 +155,7 @@ def _check_plan(run: RunState) -> None:
 def execute(run: RunState) -> None:
     """Compute what the store lacks, stage by stage over all scenes."""
     chosen, run_plan = run.settings, run.plan
+    preload.wait()  # stages fork readers
     with plain_errors("dataset_dir", chosen.dataset_dir):
         need = check_disk(run_plan, chosen.dataset_dir, run.writer.link)
         run.terminal.plan(run_plan, chosen.choices, need)

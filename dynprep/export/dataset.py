@@ -4,11 +4,14 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dynprep.artefacts import Artefact
+from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.export import swap
 from dynprep.export.layout import Layout
@@ -98,8 +101,10 @@ class DatasetWriter:
         origins: dict[str, Any] = {}
         for artefact in artefacts:
             result = scene.results[artefact.name]
-            for file, path in self.layout.linked(artefact).items():
-                self._show(result, file, manifest, path)
+            linked = self.layout.linked(artefact)
+            with ThreadPoolExecutor(cores()) as pool:
+                shown = pool.map(partial(self._show, result, new), linked.keys(), linked.values())
+                manifest.files.update(zip(linked.values(), shown, strict=True))
             for path, value in self.layout.composed(artefact).items():
                 _compose(manifest, path, value, artefact.name)
             inner = self.layout.folder(type(artefact))
@@ -136,15 +141,15 @@ class DatasetWriter:
         swap.replace(folder)
         return folder
 
-    def _show(self, result: Result, file: str, manifest: Manifest, path: str) -> None:
-        """Show a file of the store at ``path``."""
-        target = manifest.folder / path
+    def _show(self, result: Result, folder: Path, file: str, path: str) -> WrittenFile:
+        """Show a file of the store at ``path`` in ``folder``."""
+        target = folder / path
         stored = result.checked_file(file)
         size, digest = result.fact(file)
         place(stored, target, self.link)
         remember(stored, digest)
         leads_to = os.readlink(target) if self.link == "symlink" else None
-        manifest.files[path] = WrittenFile(size, digest, result.recipe.stage, leads_to)
+        return WrittenFile(size, digest, result.recipe.stage, leads_to)
 
     def _carried(
         self, before: Manifest, made_of: Mapping[str, Mapping[str, str]]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from dynprep.arrays import Float32Array
 from dynprep.artefacts import Artefact, SceneResults
-from dynprep.artefacts.alignment import AlignedDisparity
+from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits
 from dynprep.artefacts.drawing import draw_points, start_colours
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.maps import depth_of
@@ -25,12 +25,13 @@ from dynprep.artefacts.points import PointTrajectories
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.files import atomic_path
 from dynprep.links import place
+from dynprep.report.curves import alignment_svg
 from dynprep.report.trajectories import clouds, load_points, page_data, write_recording
 from dynprep.store import ItemWriter, Recipe, Result, Store
 
 Draw = Callable[[ItemWriter], None]
 
-VIDEO, CLOUD = "tracks.mp4", "points.npy"
+VIDEO, CLOUD, CHART = "tracks.mp4", "points.npy", "alignment.svg"
 _VERSION = 1  # raised when the same results are drawn in another way
 _VIDEO_WIDTH = 640  # pixels, at most
 _QUALITY = 88  # of JPEG pictures
@@ -42,7 +43,8 @@ class SceneMedia:
     """What is shown of one scene.
 
     pictures: by artefact, (stem, path) of each; video: the tracks of the middle frame; cloud (N, 6): the middle
-    frame's points; clouds: tracked points at some frames; trajectories: the page viewer's JSON; recording: Rerun's.
+    frame's points; clouds: tracked points at some frames; trajectories: the page viewer's JSON; recording: Rerun's;
+    alignment: the fits' chart, an SVG.
     """
 
     scene: str
@@ -52,6 +54,7 @@ class SceneMedia:
     clouds: list[Float32Array] = field(default_factory=list)
     trajectories: str | None = None
     recording: Path | None = None
+    alignment: str | None = None
 
 
 def sampled(stems: Sequence[str], count: int) -> list[str]:
@@ -87,6 +90,11 @@ class MediaMaker:
                 names = [(stem, f"{stem}.jpg") for stem in chosen]
                 inner = artefact.name
                 media.pictures[inner] = [(s, self._shown(result, n, inner)) for s, n in names]
+        if AlignmentFits in artefacts and scene[AlignmentFits].report:
+            result = self._cached(
+                "alignment_chart", [AlignmentFits], {}, partial(_draw_chart, scene)
+            )
+            media.alignment = result.bytes(CHART).decode()
         if PairTracks in artefacts and scene[PairTracks].is_readable:
             result = self._cached("track_video", [PairTracks], {}, partial(_draw_video, scene))
             media.video = self._shown(result, VIDEO)
@@ -131,6 +139,10 @@ def _draw_pictures(
         picture = reader.picture(scene, stem)
         Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY)
         writer.data(f"{stem}.jpg", buffer.getvalue())
+
+
+def _draw_chart(scene: SceneResults, writer: ItemWriter) -> None:
+    writer.data(CHART, alignment_svg(dict(scene[AlignmentFits].report)).encode())
 
 
 def _draw_video(scene: SceneResults, writer: ItemWriter) -> None:

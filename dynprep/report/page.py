@@ -9,7 +9,6 @@ from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from dynprep.artefacts import Artefact
 from dynprep.files import write_bytes
-from dynprep.report.curves import alignment_svg
 from dynprep.report.summary import Summary, split_details
 from dynprep.verdicts.finding import Verdict
 from dynprep.version import __version__
@@ -50,7 +49,7 @@ def write_report(summary: Summary) -> Path:
                 "video": _data(media.video, "video/mp4") if media.video else None,
                 "trajectories": media.trajectories,
                 "recording": media.recording,
-                "alignment": alignment_svg(report) if report else None,
+                "alignment": media.alignment,
                 "how": f"{report['method']}, per {report['per']}" if report else "",
                 "scores": split_details(summary.scores.get(media.scene, {})),
                 "consistency": split_details(summary.consistency.get(media.scene, {})),

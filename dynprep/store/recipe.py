@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 KEY_LENGTH = 32  # hex digits: 128 bits, no chance of two recipes with one key
@@ -27,8 +28,8 @@ class Recipe:
     weights: str | None = None
     inputs: dict[str, str] = field(default_factory=dict)
 
-    @property
+    @cached_property
     def key(self) -> str:
-        """Hex digits that name the result: a hash of the recipe's canonical JSON."""
+        """Hex digits that name the result: a hash of the recipe's canonical JSON, made once: every file asks for it."""
         text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), allow_nan=False)
         return hashlib.sha256(text.encode()).hexdigest()[:KEY_LENGTH]

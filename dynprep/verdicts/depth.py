@@ -9,7 +9,6 @@ from functools import partial
 
 import cv2
 import numpy as np
-from scipy.stats import spearmanr
 
 from dynprep.arrays import AnyArray, Float32Array
 from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits, is_one_source
@@ -158,6 +157,8 @@ def _rank_correlation(a: AnyArray, b: AnyArray) -> float | None:
     """Spearman's; None where one of them is constant or too few are known."""
     if len(a) < _FEWEST or np.ptp(a) <= 0 or np.ptp(b) <= 0:
         return None
+    from scipy.stats import spearmanr  # imports for most of a second
+
     return float(spearmanr(a, b).statistic)
 
 

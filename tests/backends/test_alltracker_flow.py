@@ -159,7 +159,7 @@ def test_a_network_of_the_other_size_is_refused(
         run_here(*clip(tmp_path), *BASE, "flow=alltracker", f"flow.checkpoint={weights}")
 
 
-@pytest.mark.parametrize("precision", ["bf16-true", "16-mixed"])
+@pytest.mark.parametrize("precision", ["bf16-true", "bf16-mixed"])
 def test_half_precision_is_near(
     precision: str, weights: Path, run_here: RunHere, tmp_path: Path
 ) -> None:
