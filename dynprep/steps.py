@@ -31,6 +31,7 @@ from dynprep.scene.source import Source
 from dynprep.scene.truth import Truth
 from dynprep.store import Store
 from dynprep.store.references import made_in, remember
+from dynprep.verdicts.early import EarlyVerdict
 from dynprep.verdicts.judge import JUDGED
 from dynprep.verdicts.judge import judge as judge_scene
 
@@ -159,6 +160,7 @@ def execute(run: RunState) -> None:
     with plain_errors("dataset_dir", chosen.dataset_dir):
         need = check_disk(run_plan, chosen.dataset_dir, run.writer.link)
         run.terminal.plan(run_plan, chosen.choices, need)
+        early = {scene.name: EarlyVerdict(chosen.verdict, run.store) for scene in run_plan.scenes}
         for name in run_plan.stages:
             done = run_stage(
                 run_plan,
@@ -173,6 +175,18 @@ def execute(run: RunState) -> None:
             if name == Images.name:
                 for scene in run_plan.scenes:
                     load_frame_table(scene)
+            if done.made:
+                _judge_what_is_ready(run, early, name)
+
+
+def _judge_what_is_ready(run: RunState, early: Mapping[str, EarlyVerdict], stage: str) -> None:
+    """Say at once what is not good, so that nobody waits for what is made of it."""
+    stages = list(run.plan.stages)
+    awaited = stages[stages.index(stage) + 1 :]
+    for scene in run.plan.scenes:
+        complete = run.plan.complete_stages(scene)
+        for line in early[scene.name].after(scene.read(), complete, awaited):
+            run.terminal.warn(line if len(run.plan.scenes) == 1 else f"{scene.name}: {line}")
 
 
 def judge(run: RunState) -> None:

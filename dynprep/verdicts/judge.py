@@ -1,6 +1,6 @@
 """Makes all checks that a scene's results allow; what they measure is kept in the store, once for all bounds."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
@@ -27,11 +27,16 @@ _FILE = "measures.json"
 
 
 def judge(
-    scene: SceneResults, complete: Collection[str], bounds: VerdictBounds, store: Store
+    scene: SceneResults,
+    complete: Collection[str],
+    bounds: VerdictBounds,
+    store: Store,
+    among: Sequence[Check] = CHECKS,
 ) -> Verdict:
-    """The verdict on a scene's complete results. complete: names of their stages."""
+    """The verdict on a scene's complete results. complete: names of their stages; among: checks that are made where
+    they can be."""
     known = replace(scene, results={k: v for k, v in scene.results.items() if k in complete})
-    checks = [c for c in CHECKS if c.of in known and all(a in known for a in c.reads)]
+    checks = [c for c in among if c.of in known and all(a in known for a in c.reads)]
     with ThreadPoolExecutor(cores()) as pool:
         every = list(pool.map(lambda check: _measures(check, known, store), checks))
     findings: list[Finding] = []

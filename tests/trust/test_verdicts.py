@@ -117,6 +117,24 @@ def test_one_source_gets_no_perfect_scores(run_here: RunHere, tmp_path: Path) ->
     assert not [name for name in scores if name.startswith(("alignment/inl", "alignment/res"))]
 
 
+def test_what_is_not_good_is_said_before_the_next_stage(
+    run_here: RunHere, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    frames = sliding(6, 96, 160)
+    frames[3] = np.zeros_like(frames[3])
+    clip = write_frames(tmp_path / "clip" / "images", frames)
+    run = run_here(*FRAMES, f"data.path={clip}")
+    lines = capsys.readouterr().err.splitlines()
+    said = next(k for k, line in enumerate(lines) if "frame 3: " in line and "black" in line)
+    after = next(k for k, line in enumerate(lines) if line.startswith("masks: 6 items"))
+    assert said < after
+    # what was measured early is what the verdict at the end holds
+    assert ("black", "00003") in findings(run, "clip")
+    measured = [p.stat().st_mtime_ns for p in (tmp_path / "store").glob("verdicts/*/measures.json")]
+    sealed = [p.stat().st_mtime_ns for p in (tmp_path / "store").glob("masks/*/result.json")]
+    assert min(measured) < min(sealed)
+
+
 def test_strict_makes_findings_a_failure_after_the_work(run_here: RunHere, tmp_path: Path) -> None:
     clip = write_frames(tmp_path / "clip" / "images", [texture(64, 96)] * 3)
     with pytest.raises(UserError, match=r"verdict\.strict=true: \d+ findings"):
