@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import random_weights
 from dynprep import __version__
 from dynprep.commands import COMMANDS
 from dynprep.commands.job import flags_first
@@ -96,10 +95,9 @@ def test_help_names_choices_alone(run_main: Main) -> None:
         (["validate"], "name folders of scenes"),
         (["validate", "--all"], "name folders of scenes"),
         (["validate", "nowhere"], "nowhere: no scene of a dataset"),
-        (["check", "--all"], "give overrides alone"),
+        (["check", "--all"], "--all is no option of it"),
         (["check", "depth=midas"], "depth=midas: no such choice"),
         (["check", "flow.rat=4"], "flow.rat: no such option; did you mean flow.rate"),
-        (["check", "data=video", "data.path=a.mp4"], "a.mp4: no such file or folder"),
         (["run", "flow.rat=4"], "flow.rat: no such option; did you mean flow.rate"),
         (["stages=[flow]"], "there is no stage 'flow'; the stage of group flow is tracks"),
         (["stages=[trcks]"], "did you mean tracks"),
@@ -325,26 +323,3 @@ def test_a_dataset_without_provenance_is_validated(
     done = run_main("validate", str(tmp_path / "plain"))
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert "alltracker: dynprep.json beside it does not say" in done.stderr
-
-
-def test_check_says_what_a_run_would_meet(run_main: Main, tmp_path: Path) -> None:
-    done = run_main("check", *SMALL, "data.count=3", "depth=depth_anything_v2_large")
-    assert done.returncode == 0 and not done.stderr
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("demo: 3 frames of ") and "masks (motion): no network" in lines
-    (depth,) = (line for line in lines if line.startswith("depth ("))
-    assert "are not on this machine" in depth and "not for commercial use" in depth
-
-
-def test_check_opens_the_weights_that_are_there(run_main: Main, tmp_path: Path) -> None:
-    weights = random_weights.depth_anything(tmp_path / "weights")
-    given = ["depth=depth_anything_v2_small", f"depth.checkpoint={weights}"]
-    good = run_main("check", *SMALL, *given, "depth.parameters=null")
-    assert good.returncode == 0, good.stderr
-    (depth,) = (line for line in good.stdout.splitlines() if line.startswith("depth ("))
-    assert depth.endswith(f"{weights.name} fit")
-    other_size = run_main("check", *SMALL, *given)
-    assert other_size.returncode == 1 and "choose the backend of its size" in other_size.stderr
-    absent = run_main("check", *SMALL, given[0], f"depth.checkpoint={tmp_path / 'none'}")
-    assert absent.returncode == 1 and "no such file or folder" in absent.stderr
-    assert "tracks (" in absent.stdout  # the others are looked at all the same

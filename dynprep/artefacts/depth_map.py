@@ -33,6 +33,7 @@ class DepthMap(Artefact, is_abstract=True):
 
     protocols: ClassVar[tuple[tuple[str, ...], ...]]
     suffix: ClassVar[str] = ".npy"  # behind the stem, of the float map's file
+    near_is_large: ClassVar[bool] = True  # as in disparity
 
     def of(self, stem: str) -> Float32Array:
         """The map (H, W) of a frame."""

@@ -28,6 +28,7 @@ class DepthPrior(DepthMap):
         "correlation of depth", lambda a, b, stem: correlation(DepthPrior, a, b, stem)
     )
     suffix = "_pred.npy"
+    near_is_large = False
 
     @classmethod
     def write(cls, writer: ItemWriter, frames: Frames, stem: str, depth: Float32Array) -> None:

@@ -1,14 +1,14 @@
 """What every backend with a network shares: its weights, how it is run, its batches."""
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dynprep.errors import UserError
-from dynprep.models.inference import InferenceOptions
+from dynprep.models.inference import InferenceOptions, Precision
 from dynprep.options import Positive
 from dynprep.stages.base import NEUTRAL, Stage, Terms
 from dynprep.weights import Weights
@@ -51,6 +51,11 @@ class Network(Stage):
 
     def key_options(self) -> dict[str, Any]:
         return {**super().key_options(), "inference": asdict(self.inference)}
+
+    def in_precision(self, precision: Precision) -> Self:
+        """The same network in another number format."""
+        inference = replace(self.inference, precision=precision)
+        return replace(self, context=replace(self.context, inference=inference))
 
     def published(self) -> Weights:
         """Where the weights are."""

@@ -1,74 +1,190 @@
-"""``dynprep check OVERRIDES``: whether a run with these overrides can begin. Nothing is downloaded."""
+"""``dynprep check [OVERRIDES]``: whether a recipe works on this machine, from its packages to its networks' output."""
 
-import os
+import argparse
+import json
+import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from dynprep.backends.network import Network
-from dynprep.commands import fail
+from dynprep.checks.line import Line, Mark
+from dynprep.checks.machine import about_machine
+from dynprep.checks.options import CheckBounds
+from dynprep.checks.recorded import SHIPPED, Recorded
+from dynprep.checks.weights import about_weights, pin
 from dynprep.config.build import Settings, settings
 from dynprep.config.compose import compose_config
-from dynprep.errors import UserError
+from dynprep.errors import UserError, printable
 from dynprep.report.options import check_logger
 from dynprep.scene.resolution import expected_frames
-from dynprep.scene.source import Source
 from dynprep.scene.truth import Truth
-from dynprep.stages.base import Stage
 from dynprep.store import Store
 
 _USUAL = {"dataset_dir": "outputs/dataset", "store_dir": "outputs/store"}
+_WIDTH = 80  # characters of a line where nobody watches
+_COLOURS = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.OPEN: "yellow", Mark.WRONG: "red"}
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print a line for every scene and every stage, and return the exit status: 1 where a run could not begin."""
-    if any(argument.startswith("-") for argument in arguments):
+    """Print a line for everything that was looked at; the exit status is 0 only if all of it is well."""
+    given, overrides = _parser().parse_known_args(list(arguments))
+    if wrong := [word for word in overrides if word.startswith("-")]:
         raise UserError(
-            "check: give overrides alone, such as dynprep check data=video data.path=dog.mp4"
+            f"check: {wrong[0]} is no option of it; give overrides, such as dynprep check data=video data.path=a.mp4, "
+            "and see dynprep check --help"
         )
-    overridden = [argument.partition("=")[0] for argument in arguments]
+    chosen = _settings(overrides)
+    if given.pin:
+        for option in _pins(chosen):
+            print(option)
+        return 0
+    lines: list[Line] = []
+    shown = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
+    for line in _lines(chosen, overrides, given):
+        lines.append(line)
+        if not given.json:
+            _print(shown, line)
+    marks = {line.mark for line in lines}
+    is_well = not marks & {Mark.WRONG, Mark.OPEN}
+    if given.json:
+        print(json.dumps({"well": is_well, "lines": [asdict(line) for line in lines]}, indent=1))
+    elif Mark.WRONG in marks:
+        print("not all is well: see the lines marked wrong")
+    elif not is_well:
+        print("networks without weights were not run: dynprep check --download fetches them")
+    else:
+        print("all is well")
+    return 0 if is_well else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dynprep check",
+        description="Look whether a recipe works on this machine: packages, devices, memory, disk, weights, and "
+        "what every network gives on a few frames of the demo, whose depth is known. Overrides are those of a run.",
+        usage="dynprep check [OVERRIDES] [options]",
+    )
+    flag = parser.add_argument
+    flag("--download", action="store_true", help="fetch weights that are not on this machine")
+    flag("--quick", action="store_true", help="do not run the networks")
+    flag("--json", action="store_true", help="print one JSON object, for reports of faults")
+    flag(
+        "--pin", action="store_true", help="print the options that keep the weights of this machine"
+    )
+    flag("--record", metavar="FILE", type=Path, help="write what the networks give to a table")
+    flag("--against", metavar="FILE", type=Path, help="compare what they give with such a table")
+    return parser
+
+
+def _settings(overrides: Sequence[str]) -> Settings:
+    overridden = [override.partition("=")[0] for override in overrides]
     usual = [f"{k}={Path(v).absolute()}" for k, v in _USUAL.items() if k not in overridden]
-    config, choices = compose_config([*arguments, *usual])
-    chosen = settings(config, choices)
+    return settings(*compose_config([*overrides, *usual]))
+
+
+def _pins(chosen: Settings) -> Iterator[str]:
+    """``group.revision=COMMIT`` of every network whose weights are from the hub and on this machine."""
+    yield from dict.fromkeys(filter(None, map(pin, _networks(chosen).values())))
+
+
+def _networks(chosen: Settings) -> dict[str, Network]:
+    """By stage, the networks that a run of this recipe uses."""
+    stages = ((name, chosen.stages[name]) for name in chosen.wanted)
+    return {name: stage for name, stage in stages if isinstance(stage, Network)}
+
+
+def _lines(chosen: Settings, overrides: Sequence[str], given: argparse.Namespace) -> Iterator[Line]:
     check_logger(chosen.logger)
     chosen.trainer.check()
-    for line in chosen.ignored_options(overridden):
-        print(line)
-    status = 0
-    sources = chosen.data.sources(Store(Path(chosen.run.store_dir).expanduser(), False))
-    for line in _about_scenes(chosen, sources):
-        print(line)
-    for name in chosen.wanted:
-        stage = chosen.stages[name]
-        label = f"{name} ({choices.get(chosen.groups[name], chosen.groups[name])})"
-        try:
-            for source in sources:
-                stage.check(source)
-            print(f"{label}: {_about_weights(stage)}")
-        except UserError as error:
-            status = fail(f"{label}: {error}")
-    return status
+    for line in chosen.ignored_options([o.partition("=")[0] for o in overrides]):
+        yield Line("options", Mark.NOTE, line)
+    places = {"store_dir": Path(chosen.run.store_dir), "dataset_dir": chosen.dataset_dir}
+    networks = _networks(chosen)
+    if networks:
+        from huggingface_hub import constants
+
+        places["HF_HOME"] = Path(constants.HF_HUB_CACHE)
+    yield from about_machine(chosen.trainer, places)
+    yield from _about_scenes(chosen)
+    ready: dict[str, Network] = {}
+    for name, stage in networks.items():
+        found = about_weights(stage, name, given.download, _say)
+        yield from found
+        if all(line.mark in {Mark.OK, Mark.NOTE} for line in found):
+            ready[name] = stage
+    if ready and not given.quick:
+        yield from _about_networks(overrides, list(ready), chosen.check, given)
 
 
-def _about_scenes(chosen: Settings, sources: Sequence[Source]) -> Iterator[str]:
+def _about_scenes(chosen: Settings) -> Iterator[Line]:
+    try:
+        sources = chosen.data.sources(Store(Path(chosen.run.store_dir).expanduser(), False))
+    except UserError as error:
+        yield Line("scene", Mark.WRONG, str(error))
+        return
     for source in sources:
-        probe = source.probe()
-        frames = expected_frames(probe, chosen.resolution)
-        if source.truth is not None:
-            Truth(source.truth).check()
-        yield f"{source.name}: {len(frames)} frames of {frames.width}x{frames.height}"
-
-
-def _about_weights(stage: Stage) -> str:
-    """Where the weights of a network are. Raises UserError for a local copy that is absent or does not fit."""
-    if not isinstance(stage, Network):
-        return "no network"
-    licence = "" if stage.commercial else f"; licence {stage.licence}, not for commercial use"
-    if stage.checkpoint is None:
         try:
-            place = stage.published().place()
-        except UserError:
-            return f"weights are not on this machine, a run downloads {stage.hub}{licence}"
-    else:
-        place = Path(stage.checkpoint)
-    stage.inspect()
-    return f"weights in {os.path.relpath(place)} fit{licence}"
+            frames = expected_frames(source.probe(), chosen.resolution)
+            if source.truth is not None:
+                Truth(source.truth).check()
+        except UserError as error:
+            yield Line("scene", Mark.WRONG, f"{source.name}: {error}")
+            continue
+        size = f"{frames.width}x{frames.height}"
+        yield Line("scene", Mark.OK, f"{source.name}: {len(frames)} frames of {size}")
+        for name in chosen.wanted:
+            try:
+                chosen.stages[name].check(source)
+            except UserError as error:
+                yield Line(name, Mark.WRONG, str(error))
+
+
+def _about_networks(
+    overrides: Sequence[str],
+    names: Sequence[str],
+    bounds: CheckBounds,
+    given: argparse.Namespace,
+) -> Iterator[Line]:
+    """What the networks give on the demo, whatever the user's own data are."""
+    import torch
+
+    from dynprep.checks.clip import known_clip
+    from dynprep.checks.networks import check_network
+
+    own = [o for o in overrides if not o.startswith(("data=", "data."))]
+    chosen = _settings([*own, "data=demo", f"data.count={bounds.frames}"])
+    against = Recorded.read(given.against or SHIPPED)
+    record = Recorded(given.record) if given.record else None
+    kind = chosen.trainer.resolve(1, uses_device=True)["accelerator"]
+    device = torch.device("cuda" if kind == "gpu" else kind)
+    with ExitStack() as open_clip:
+        clip = open_clip.enter_context(
+            known_clip(chosen.data, chosen.resolution, chosen.stages, chosen.wanted, chosen.trainer)
+        )
+        for name in names:
+            stage: Any = chosen.stages[name]
+            yield from check_network(stage, name, clip, device, bounds, against, record)
+    if record is not None:
+        record.write()
+        yield Line("record", Mark.OK, f"{len(record.entries)} networks recorded in {record.path}")
+
+
+def _say(text: str) -> None:
+    print(printable(text), file=sys.stderr)
+
+
+def _print(console: Console, line: Line) -> None:
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(width=5)
+    table.add_column(width=12)
+    table.add_column(overflow="fold")
+    mark = Text(line.mark, style=_COLOURS[line.mark])
+    table.add_row(mark, printable(line.about), Text(printable(line.text)))
+    console.print(table)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from dynprep.checks.options import CheckBounds
 from dynprep.config.typed import TARGET, build, build_one, locate
 from dynprep.errors import UserError, nearest
 from dynprep.export.layout import Layout
@@ -19,7 +20,7 @@ from dynprep.verdicts.options import VerdictBounds
 
 _NODES = (
     *("resolution", "trainer", "camera", "compare", "store", "dataset", "data", "layout", "logger"),
-    "verdict",
+    *("verdict", "check"),
 )
 
 
@@ -76,6 +77,7 @@ class Settings:
     trainer: TrainerOptions
     logger: LoggerOptions
     verdict: VerdictBounds
+    check: CheckBounds
     choices: dict[str, str] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
 
@@ -162,6 +164,7 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
         trainer,
         build(config["logger"], "logger"),
         build(config["verdict"], "verdict"),
+        build(config["check"], "check"),
         names,
         groups,
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import cv2
 import numpy as np
@@ -53,6 +53,10 @@ class AllTrackerFlow(Network, Tracking[QueryFrame]):
     def inference(self) -> InferenceOptions:
         """As the trainer says, in the precision that was chosen for this network."""
         return replace(self.context.inference, precision=self.precision)
+
+    def in_precision(self, precision: Precision) -> Self:
+        """The same network in another number format."""
+        return replace(self, precision=precision)
 
     def key_options(self) -> dict[str, Any]:
         options = super().key_options()

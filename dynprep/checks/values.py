@@ -1,0 +1,96 @@
+"""What a network's output is as numbers, and what must hold of it whatever the network.
+
+Shapes: T frames, (H, W) pixels of ``images/``, P numbers of tracks.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dynprep.arrays import AnyArray, Float64Array
+from dynprep.artefacts.base import Artefact
+from dynprep.artefacts.depth_map import DepthMap
+from dynprep.artefacts.tracks import PairTracks
+from dynprep.scene.truth import Truth
+
+_LEAST_SPREAD = 1e-4  # share of its size below which a map counts as constant
+_FEWEST = 100  # pixels that a correlation is made of, at least
+_STEP = 4  # pixels between those that are compared with the truth
+
+
+def numbers(artefact: Artefact) -> list[Float64Array]:
+    """Everything that a network gave, frame by frame: maps (H, W), or x and y (P,) of the tracks from a frame."""
+    if isinstance(artefact, PairTracks):
+        tracks = artefact.as_arrays()
+        return [
+            np.concatenate([t[:, :2].ravel() for (q, _), t in tracks.items() if q == query])
+            for query in sorted({query for query, _ in tracks})
+        ]
+    arrays = artefact.as_arrays()
+    maps = arrays[0] if isinstance(arrays, tuple) else arrays
+    return [np.asarray(one, np.float64) for one in maps]
+
+
+def span(values: list[Float64Array]) -> float:
+    """The range that differences are shares of: from the 2nd to the 98th percentile, or all of it, above 0."""
+    flat = np.concatenate([v.ravel() for v in values])
+    low, high = np.quantile(flat, (0.02, 0.98))
+    return float(high - low) or float(np.ptp(flat)) or 1.0
+
+
+def is_constant(artefact: Artefact) -> bool:
+    """Whether a map shows nothing, or no point moves."""
+    if isinstance(artefact, PairTracks):
+        tracks = artefact.as_arrays()
+        moved = [
+            np.abs(t[:, :2] - artefact.between(q, q)[:, :2])
+            for (q, k), t in tracks.items()
+            if k != q
+        ]
+        return all(float(m.max(initial=0)) == 0 for m in moved)
+    return any(
+        float(np.std(v)) <= _LEAST_SPREAD * float(np.abs(v).max()) for v in numbers(artefact)
+    )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far two outputs are apart, in shares of the range: at most, and in the median."""
+
+    most: float
+    middle: float
+
+
+def difference(mine: list[Float64Array], other: list[Float64Array]) -> Difference:
+    """Of two outputs of the same frames. Raises ValueError where their shapes differ."""
+    for a, b in zip(mine, other, strict=True):
+        if a.shape != b.shape:
+            raise ValueError(f"the shapes {a.shape} and {b.shape} differ")
+    off = np.concatenate([np.abs(a - b).ravel() for a, b in zip(mine, other, strict=True)])
+    scale = span(other)
+    return Difference(float(off.max()) / scale, float(np.median(off)) / scale)
+
+
+def nearness(artefact: DepthMap, truth: Truth) -> float:
+    """Mean rank correlation (Spearman) of a map with true nearness, 1 for the same order of every pixel."""
+    from scipy.stats import spearmanr
+
+    found = []
+    for frame in artefact.frames.table:
+        values = artefact.of(frame.stem)
+        true = _at_size(truth.depth(frame.index), values.shape)
+        near = -true if artefact.near_is_large else true
+        known = np.isfinite(true) & (true > 0)
+        picked = np.zeros_like(known)
+        picked[::_STEP, ::_STEP] = known[::_STEP, ::_STEP]
+        if picked.sum() >= _FEWEST:
+            found.append(float(spearmanr(values[picked], near[picked]).statistic))
+    return float(np.mean(found)) if found else float("nan")
+
+
+def _at_size(depth: AnyArray, size: tuple[int, ...]) -> AnyArray:
+    """A depth map at another size (H, W), by the nearest pixel."""
+    if depth.shape == size:
+        return depth
+    return np.asarray(cv2.resize(depth, size[::-1], interpolation=cv2.INTER_NEAREST))
