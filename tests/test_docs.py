@@ -15,7 +15,8 @@ import yaml
 from dynprep.artefacts import Artefact
 from dynprep.conf_folder import choices_of
 from dynprep.config import reference
-from tests.conftest import ROOT, SMALL, RunHere
+from dynprep.config.build import settings
+from tests.conftest import ROOT, SMALL, RunHere, composed
 
 # runs the lines that it reads in one process: each would start Python and import everything anew
 _DRIVER = """
@@ -217,6 +218,18 @@ def test_the_glossary_names_what_exists() -> None:
         for group in re.findall(r"`(\w+)", groups):
             assert (ROOT / "conf" / group).is_dir()
     assert {cls.name for cls in classes.values()} == {r[1] for r in rows}
+
+
+def test_options_that_the_recipes_page_names_exist() -> None:
+    text = (ROOT / "docs" / "recipes.md").read_text()
+    named = set(re.findall(r"`([a-z_.]+=[a-z0-9_.-]+)`", text))
+    assert len(named) >= 12
+    folders = ["dataset_dir=OUT", "store_dir=STORE"]
+    tracker = ["flow=alltracker", "metric_depth=unidepth_v2_vitl14"]
+    for option in sorted(named):
+        chosen = [] if "." not in option else tracker
+        given = [part for part in chosen if part.partition("=")[0] != option.partition("=")[0]]
+        settings(*composed([*given, option, *folders]))
 
 
 def test_options_page_is_current() -> None:

@@ -44,7 +44,7 @@ class HuggingFaceNetwork(Network):
     architectures: ClassVar[tuple[str, ...]]
 
     def open_network(self) -> Any:
-        folder = self.published().folder()
+        folder = self.location().folder()
         network = _load(folder, self.group)
         kind = network.config.model_type
         if estimated := getattr(network.config, "depth_estimation_type", None):
@@ -67,7 +67,7 @@ class DptStyle(HuggingFaceNetwork):
 
     def inspect(self) -> list[str]:
         remarks = super().inspect()
-        processor(self.published().folder())
+        processor(self.location().folder())
         return remarks
 
     def key_options(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class DptStyle(HuggingFaceNetwork):
     def pixels(self, scene: Scene, item: str) -> Float32Array:
         """The frame as the network takes it, (3, h, w): the processor that came with the weights,
         its size replaced by ``resolution.depth_input`` where that is followed."""
-        prepare = processor(self.published().folder())
+        prepare = processor(self.location().folder())
         size = {"height": self._side(), "width": self._side()} if self._side() else None
         rgb = scene[Images].rgb(item)
         prepared = prepare(rgb, return_tensors="np", **({"size": size} if size else {}))

@@ -62,7 +62,7 @@ class Marigold(Network):
         logging.disable_progress_bar()
         text_logging.set_verbosity_error()
         text_logging.disable_progress_bar()
-        folder = self.published().folder()
+        folder = self.location().folder()
         parts = {
             "unet": UNet2DConditionModel,
             "vae": AutoencoderKL,

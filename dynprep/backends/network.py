@@ -57,7 +57,7 @@ class Network(Stage):
         inference = replace(self.inference, precision=precision)
         return replace(self, context=replace(self.context, inference=inference))
 
-    def published(self) -> Weights:
+    def location(self) -> Weights:
         """Where the weights are."""
         option = f"{self.group}.checkpoint"
         if not any(name.endswith(SUFFIXES) for name in self.files):
@@ -68,10 +68,10 @@ class Network(Stage):
         return Terms(self.hub, self.licence, self.commercial)
 
     def fetch(self, say: Callable[[str], None]) -> None:
-        self.published().fetch(say)
+        self.location().fetch(say)
 
     def weights(self) -> str:
-        return self.published().identity()
+        return self.location().identity()
 
     def inspect(self) -> list[str]:
         network = self.open_network()

@@ -26,7 +26,7 @@ def about_weights(
     except UserError as error:
         return [Line(about, Mark.WRONG, str(error))]
     try:
-        place = stage.published().place()
+        place = stage.location().place()
     except UserError:
         size = human_bytes(int((stage.parameters or 0) * 1e6 * _BYTES))
         text = (
@@ -48,7 +48,7 @@ def pin(stage: Network) -> str | None:
     if stage.checkpoint is not None:
         return None
     try:
-        place: Path = stage.published().place()
+        place: Path = stage.location().place()
     except UserError:
         return None
     return f"{stage.group}.revision={place.name}"

@@ -181,6 +181,7 @@ class Alignment(FitOptions, FrameStage[tuple[Float64Array, Affine], Float32Array
 
     floor: NotNegativeFloat | None
     below_floor: Literal["zero", "clamp"]
+    published: bool
 
     makes = AlignedDisparity
     kind_version = 1
@@ -194,7 +195,9 @@ class Alignment(FitOptions, FrameStage[tuple[Float64Array, Affine], Float32Array
 
     def key_options(self) -> dict[str, Any]:
         # the fits' options are in the fits' key, which is one of the inputs
-        return {"use_png": self.use_png, "floor": self.floor, "below_floor": self.below_floor}
+        options = {"use_png": self.use_png, "floor": self.floor, "below_floor": self.below_floor}
+        # results from before there was this option keep their keys
+        return {**options, "published": True} if self.published else options
 
     def load(self, scene: Scene, item: str) -> tuple[Float64Array, Affine]:
         return _relative(scene, item, self.use_png), scene[AlignmentFits].of(item)
@@ -209,6 +212,8 @@ class Alignment(FitOptions, FrameStage[tuple[Float64Array, Affine], Float32Array
         if floor is None:
             floor = min(_PUBLISHED_FLOOR, float(np.quantile(a, _PUBLISHED_QUANTILE)))
         low = max(floor, 0.0) if self.below_floor == "clamp" else 0.0
+        if self.published:
+            return np.where(a < floor, low, a).astype(np.float32)
         # a floor below 0 (the published rule allows it) must not let negative disparity through
         return np.where(a < floor, low, np.maximum(a, 0.0)).astype(np.float32)
 

@@ -16,6 +16,7 @@ import torch
 from benchmarks import random_weights
 from dynprep.backends.hugging_face import HuggingFaceNetwork
 from dynprep.backends.marigold import Marigold, MarigoldSample
+from dynprep.backends.network import Network
 from dynprep.config.build import settings
 from dynprep.errors import UserError
 from dynprep.pipeline.trainer import TrainerOptions
@@ -385,6 +386,30 @@ class TestUniDepth:
         wanted = network.infer(image, k, resolution_level=0)
         disparity = np.load(known / "unidepth_disp" / "00001.npy")
         assert np.allclose(1 / disparity, wanted["depth"][0, 0].numpy(), rtol=1e-4)
+
+    def test_as_published_the_principal_point_counts_from_the_corner(
+        self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+    ) -> None:
+        given = [*self.clip(tmp_path), "data.max_frames=1", *self.options]
+        given.append(f"metric_depth.checkpoint={made('unidepth')}")
+        rows, depth = [], []
+        for published in ("false", "true"):
+            run = run_here(*given, f"metric_depth.published={published}", name=published)
+            dataset = run / "dataset" / "clip"
+            rows.append(json.loads((dataset / "unidepth_intrins.json").read_text())["00000"])
+            depth.append(tree(dataset / "unidepth_disp"))
+        assert np.allclose(np.subtract(rows[1], rows[0]), [0, 0, 0.5, 0.5], atol=1e-4)
+        assert depth[0] == depth[1]  # on a CPU the published autocast changes nothing
+
+    def test_as_published_it_runs_under_autocast_on_a_gpu(self) -> None:
+        folders = ["dataset_dir=OUT", "store_dir=STORE"]
+        for published, precision in ((False, "32-true"), (True, "16-mixed")):
+            options = [f"metric_depth.published={str(published).lower()}", *folders]
+            stage = settings(*composed([*self.options, *options])).stages["metric_depth"]
+            assert isinstance(stage, Network) and stage.inference.precision == "32-true"
+            assert stage.key_options().get("published", False) is published
+            stage.device = torch.device("cuda")
+            assert stage.inference.precision == precision
 
     def test_one_camera_for_the_clip(
         self, made: Callable[[str], Path], run_here: RunHere, tmp_path: Path

@@ -9,9 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from dynprep.config.build import settings
 from dynprep.errors import UserError
 from dynprep.links import LinkKind, place
-from tests.conftest import SMALL, RunHere, sliding, tree, write_frames, write_video
+from dynprep.stages.alignment import Alignment
+from dynprep.vision.affine import Affine
+from tests.conftest import SMALL, RunHere, composed, sliding, tree, write_frames, write_video
 from tests.contract import faults
 
 
@@ -132,6 +135,28 @@ def test_alignment_choices(run_here: RunHere) -> None:
     for report in reports.values():
         for fit in report["frames"].values():
             assert fit["scale"] > 0 and 0 <= fit["inliers"] <= 1 and fit["residual"] >= 0
+
+
+def test_as_published_negative_disparity_is_kept() -> None:
+    """The published rule puts 0 below a map's own first percentile, and keeps what lies between that and 0."""
+    m = np.linspace(0, 1, 1001).reshape(7, 143)
+    line = Affine(2.0, -0.5)
+    maps = []
+    for published in ("false", "true"):
+        options = [
+            "alignment=median",
+            f"alignment.published={published}",
+            "dataset_dir=O",
+            "store_dir=S",
+        ]
+        stage = settings(*composed(options)).stages["alignment"]
+        assert isinstance(stage, Alignment)
+        maps.append(stage.compute([(m, line)])[0])
+    ours, scripts = maps
+    a = 2.0 * m - 0.5
+    expected = np.where(a < min(1e-6, np.quantile(a, 0.01)), 0, a)
+    assert np.array_equal(scripts, expected.astype(np.float32)) and (scripts < 0).any()
+    assert np.array_equal(ours, np.maximum(scripts, 0))
 
 
 def test_scale_below_zero_is_refused_and_recorded(run_here: RunHere, tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ class AllTrackerFlow(Network, Tracking[QueryFrame]):
     def open_network(self) -> Any:
         from dynprep.models.alltracker.network import AllTracker
 
-        file = self.published().file()
+        file = self.location().file()
         network = AllTracker(self.variant)
         where = f"{self.group}.checkpoint={file}"
         self.unknown = fit(network, read_tensors(file), (), where)

@@ -38,7 +38,7 @@ class _DepthProNetwork(HuggingFaceNetwork):
         network = super().open_network()
         if not getattr(network, "use_fov_model", False):
             raise UserError(
-                f"{self.group}.checkpoint={self.published().folder()}: has no field-of-view network; "
+                f"{self.group}.checkpoint={self.location().folder()}: has no field-of-view network; "
                 f"use the files of the hub's {self.hub}"
             )
         return network

@@ -1,7 +1,7 @@
 """Metric depth and intrinsics from UniDepth V2 (Piccinelli et al. 2025)."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,7 +15,7 @@ from dynprep.artefacts.maps import MetricMap
 from dynprep.backends.camera import CENTRE, CameraAware, known_camera
 from dynprep.backends.network import Network, group_by_shape
 from dynprep.foreign import read_json
-from dynprep.models.inference import to_host
+from dynprep.models.inference import InferenceOptions, to_host
 from dynprep.options import Range
 from dynprep.stages.base import Deferred, Stage
 from dynprep.stages.camera_estimate import CameraEstimate
@@ -42,6 +42,7 @@ class _UniDepthNetwork(Network):
     variant: Literal["vits14", "vitb14", "vitl14"]
     resolution_level: Annotated[float, Range(least=0, below=10)] | None
     correct_intrinsics: bool
+    published: bool
 
     backend_id = "unidepth_v2"
     group = "metric_depth"
@@ -51,11 +52,34 @@ class _UniDepthNetwork(Network):
         "pixel_decoder.depth_layer.to_confidence_hr",
     )
 
+    @property
+    def inference(self) -> InferenceOptions:
+        """As the trainer says; the published code runs under autocast to float16, which on CPUs changes nothing."""
+        usual = self.context.inference
+        device = getattr(self, "device", None)
+        if self.published and device is not None and device.type == "cuda":
+            return replace(usual, precision="16-mixed")
+        return usual
+
+    def key_options(self) -> dict[str, Any]:
+        options = super().key_options()
+        if not self.published:  # results from before there was this option keep their keys
+            del options["published"]
+        return options
+
+    def rows(self, k: "Tensor") -> "Tensor":
+        """K (B, 3, 3) as the network sees it -> (B, 4) fx, fy, cx, cy with pixel centres at whole numbers, or with
+        ``published`` as the scripts write it: with centres at + 0.5."""
+        import torch
+
+        shift = 0.0 if self.published else CENTRE
+        return torch.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2] - shift, k[:, 1, 2] - shift], 1)
+
     def open_network(self) -> Any:
         from dynprep.models.unidepth.config import configured
         from dynprep.models.unidepth.network import UNUSED, UniDepthV2
 
-        file = self.published().file()
+        file = self.location().file()
         beside = file.with_name(_CONFIG)
         raw = None
         if beside.is_file():
@@ -89,7 +113,7 @@ class UniDepth(_UniDepthNetwork, CameraAware, MetricDepth[UniDepthSample]):
                 output = self.network.infer(
                     images, known, self.resolution_level, self.correct_intrinsics
                 )
-            rows = _rows(output["intrinsics"])
+            rows = self.rows(output["intrinsics"])
             for k, depth, row in zip(places, output["depth"][:, 0], rows, strict=True):
                 camera = samples[k].camera
                 maps[k] = Deferred(partial(_as_map, to_host(depth), to_host(row), camera))
@@ -114,7 +138,7 @@ class UniDepthCamera(_UniDepthNetwork, CameraEstimate[UniDepthSample]):
             images = self.tensor([samples[k].image for k in places])
             with self.inference.inference(self.device):
                 seen = self.network.camera(images, self.resolution_level, self.correct_intrinsics)
-            for k, row in zip(places, _rows(seen).double().cpu().numpy(), strict=True):
+            for k, row in zip(places, self.rows(seen).double().cpu().numpy(), strict=True):
                 cameras[k] = row
         return [one for one in cameras if one is not None]
 
@@ -129,13 +153,6 @@ def _matrix(camera: Float64Array | None) -> Float32Array:
     assert camera is not None
     fx, fy, cx, cy = camera
     return np.array([[fx, 0, cx + CENTRE], [0, fy, cy + CENTRE], [0, 0, 1]], np.float32)
-
-
-def _rows(k: "Tensor") -> "Tensor":
-    """K (B, 3, 3) -> (B, 4) fx, fy, cx, cy with pixel centres at whole numbers."""
-    import torch
-
-    return torch.stack([k[:, 0, 0], k[:, 1, 1], k[:, 0, 2] - CENTRE, k[:, 1, 2] - CENTRE], 1)
 
 
 def _as_map(

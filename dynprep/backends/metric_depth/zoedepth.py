@@ -34,14 +34,14 @@ class ZoeDepth(HuggingFaceNetwork, MetricDepth[NetworkSample]):
 
     def inspect(self) -> list[str]:
         remarks = super().inspect()
-        processor(self.published().folder())
+        processor(self.location().folder())
         return remarks
 
     def reads(self) -> tuple[type[Artefact], ...]:
         return (Images, Intrinsics)
 
     def load(self, scene: Scene, item: str) -> NetworkSample:
-        prepare = processor(self.published().folder())
+        prepare = processor(self.location().folder())
         pixels = prepare(scene[Images].rgb(item), return_tensors="np")["pixel_values"][0]
         return NetworkSample(pixels, scene.frames.size, scene[Intrinsics].of(item))
 
