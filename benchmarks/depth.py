@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,8 @@ from dynprep.store import Store
 _MEGA = 1e6
 
 
-def _arguments() -> argparse.Namespace:
+def arguments_from(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line's arguments, or those in ``words``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     few = ["depth/depth_anything_v2_small", "metric_depth/unidepth_v2_vits14"]
     parser.add_argument("--backends", nargs="+", choices=[*MAKERS, "all"], default=few)
@@ -51,10 +53,10 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=None, help="default: as a run chooses it")
     parser.add_argument("--channels-last", action="store_true")
     parser.add_argument("--compile", action="store_true")
-    return parser.parse_args()
+    return parser.parse_args(words)
 
 
-def _pictures(folder: Path, count: int, height: int, width: int) -> None:
+def pictures(folder: Path, count: int, height: int, width: int) -> None:
     folder.mkdir()
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (height // 8 + 1, (width + 4 * count) // 8 + 1, 3), np.uint8)
@@ -168,7 +170,20 @@ def _network(stage: FrameStage[Any, Any], plan: Plan, at_once: int, device: torc
     return time.perf_counter() - started
 
 
-def _measure(backend: str, arguments: argparse.Namespace, root: Path) -> None:
+@dataclass(frozen=True)
+class Speed:
+    """Items a second of the plain loop and of dynprep, their peak memory in MB, and the share of the time in which the
+    network alone would be done."""
+
+    plain: float
+    plain_mb: float
+    engine: float
+    engine_mb: float
+    busy: float
+
+
+def measure(backend: str, arguments: argparse.Namespace, root: Path) -> Speed:
+    """Run both sides with made-up weights of the published size; root: holds ``frames/`` and takes what is written."""
     resolution = build(read_choice(CONF / "resolution/native.yaml"), "resolution")
     weights = root / backend.replace("/", "-")
     make(backend, weights)
@@ -200,16 +215,12 @@ def _measure(backend: str, arguments: argparse.Namespace, root: Path) -> None:
     quick = _engine(fast, plan, options, arguments.batch) / arguments.frames
     network = _network(fast, plan, at_once, device) / arguments.frames
     peak = _peak(device)
-    print(
-        f"{backend:34} {1 / slow:8.2f} {slow_peak:8.0f} {1 / quick:8.2f} {peak:8.0f} "
-        f"{slow / quick:6.2f} {network / quick:6.0%}",
-        flush=True,
-    )
+    return Speed(1 / slow, slow_peak, 1 / quick, peak, network / quick)
 
 
 def main() -> None:
     """Print one line a backend."""
-    arguments = _arguments()
+    arguments = arguments_from()
     height, width = map(int, arguments.size.split("x"))
     names = list(MAKERS) if "all" in arguments.backends else arguments.backends
     size = f"{arguments.frames} frames of {height}x{width}"
@@ -220,9 +231,14 @@ def main() -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        _pictures(root / "frames", arguments.frames, height, width)
+        pictures(root / "frames", arguments.frames, height, width)
         for backend in names:
-            _measure(backend, arguments, root)
+            one = measure(backend, arguments, root)
+            print(
+                f"{backend:34} {one.plain:8.2f} {one.plain_mb:8.0f} {one.engine:8.2f} {one.engine_mb:8.0f} "
+                f"{one.engine / one.plain:6.2f} {one.busy:6.0%}",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

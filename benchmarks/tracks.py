@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -145,38 +146,51 @@ def plain(
                     yield order[frame], framing.crop(torch.cat([flow[slot], visconf[slot]]))
 
 
-def _sync(device: torch.device) -> None:
+def sync(device: torch.device) -> None:
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
-def _grid(height: int, width: int) -> np.ndarray:
+def grid(height: int, width: int) -> np.ndarray:
     y, x = np.mgrid[0:height:_RATE, 0:width:_RATE]
     return np.stack([x.ravel(), y.ravel()], 1).astype(np.float32)
 
 
-def _engine(
-    network: AllTracker, running: InferenceOptions, clip: Tensor, arguments: argparse.Namespace
+def engine(
+    network: AllTracker,
+    running: InferenceOptions,
+    clip: Tensor,
+    together: int,
+    memory_gb: float | None = None,
 ) -> dict[tuple[int, int], Tensor]:
     """Tracks (N, 4) of every ordered pair of different frames, on the host."""
     count, _, height, width = clip.shape
     found: dict[tuple[int, int], Tensor] = {}
     with running.inference(clip.device):
         maps = torch.cat([network.encode(frame[None]) for frame in clip])
-        budget = arguments.memory_gb * _GIGA if arguments.memory_gb else free_memory(clip.device)
-        engine = AllPairs(network, maps, 4, budget, arguments.together)
-        readout = Readout(
-            _grid(height, width), (height, width), Framing(height, width), clip.device
-        )
+        budget = memory_gb * _GIGA if memory_gb else free_memory(clip.device)
+        all_pairs = AllPairs(network, maps, 4, budget, together)
+        readout = Readout(grid(height, width), (height, width), Framing(height, width), clip.device)
         everything = range(count)
-        told = engine.tracks(everything, [readout.pixels] * count, [everything] * count)
+        told = all_pairs.tracks(everything, [readout.pixels] * count, [everything] * count)
         for query, target, values in told:
             found[query, target] = readout.tracks(values).float().cpu()
     return found
 
 
-def _parts(network: AllTracker, clip: Tensor, device: torch.device) -> None:
-    """GFLOP, milliseconds and share of each part of one iteration of one 16-slot window."""
+@dataclass(frozen=True)
+class Part:
+    """What one part of a window costs: floating-point operations, seconds, and its share of an iteration (0 where
+    it is done once a window or frame)."""
+
+    name: str
+    flop: float
+    seconds: float
+    share: float
+
+
+def parts(network: AllTracker, clip: Tensor, device: torch.device) -> list[Part]:
+    """The parts of one iteration of one 16-slot window."""
     maps = network.encode(clip[:16])
     state, context = network.start(maps[:1], 16)
 
@@ -206,18 +220,24 @@ def _parts(network: AllTracker, clip: Tensor, device: torch.device) -> None:
     for name, (run, weight) in steps.items():
         with FlopCounterMode(display=False) as counter:
             run()
-        _sync(device)
+        sync(device)
         started = time.perf_counter()
         for _ in range(3):
             run()
-        _sync(device)
+        sync(device)
         rows.append((name, counter.get_total_flops(), (time.perf_counter() - started) / 3, weight))
     total = sum(seconds * weight for _, _, seconds, weight in rows)
+    return [Part(name, flop, s, s * weight / total) for name, flop, s, weight in rows]
+
+
+def print_parts(table: Sequence[Part]) -> None:
+    """GFLOP, milliseconds and share of each part."""
     print(f"\n{'part':28} {'GFLOP':>8} {'ms':>8} {'TFLOP/s':>8} {'of an iteration':>16}")
-    for name, flop, seconds, weight in rows:
-        share = f"{seconds * weight / total:.0%}" if weight else ""
+    for part in table:
+        share = f"{part.share:.0%}" if part.share else ""
+        speed = part.flop / part.seconds / _TERA
         print(
-            f"{name:28} {flop / _GIGA:8.1f} {seconds * 1e3:8.2f} {flop / seconds / _TERA:8.2f} {share:>16}"
+            f"{part.name:28} {part.flop / _GIGA:8.1f} {part.seconds * 1e3:8.2f} {speed:8.2f} {share:>16}"
         )
 
 
@@ -256,7 +276,7 @@ def main() -> None:
         for query in chosen:
             started, working = time.perf_counter(), time.process_time()
             told = list(plain(slow, clip, query))
-            _sync(device)
+            sync(device)
             taken += time.perf_counter() - started
             busy += time.process_time() - working
             # kept as read at the grid: whole maps of all pairs would fill the memory
@@ -268,23 +288,24 @@ def main() -> None:
     row = "{:8} {:9.1f} {:9.1f} {:9d} {:9.0f}{}"
     print(row.format("plain", taken, busy, encodes.count, peak.most, scaled), flush=True)
 
-    _engine(fast, running, clip[: 17 if arguments.compile else 3], arguments)
-    _sync(device)
+    how = (arguments.together, arguments.memory_gb)
+    engine(fast, running, clip[: 17 if arguments.compile else 3], *how)
+    sync(device)
     encodes = Encodes(fast)
     with Peak(device) as peak:
         started, working = time.perf_counter(), time.process_time()
-        found = _engine(fast, running, clip, arguments)
-        _sync(device)
+        found = engine(fast, running, clip, *how)
+        sync(device)
         quick, worked = time.perf_counter() - started, time.process_time() - working
     print(row.format("engine", quick, worked, encodes.count, peak.most, ""))
-    grid = torch.from_numpy(_grid(height, width))
-    off = [(found[pair][:, :2] - grid - flow).abs() for pair, flow in answers.items()]
+    points = torch.from_numpy(grid(height, width))
+    off = [(found[pair][:, :2] - points - flow).abs() for pair, flow in answers.items()]
     most, mean = max(float(o.max()) for o in off), float(np.mean([float(o.mean()) for o in off]))
     print(f"ratio {taken / quick:.2f}, of processor time {busy / worked:.2f}")
     print(f"apart {most:.1e} px at most, {mean:.1e} px in the mean")
     if arguments.parts:
         with running.inference(device):
-            _parts(fast, clip, device)
+            print_parts(parts(fast, clip, device))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What a GPU does with the networks: right numbers, limits, speed. ``python -m benchmarks.gpu``."""
