@@ -1,8 +1,6 @@
 """dynprep in a checkout: the same command as ``dynprep``. See ``python run.py --help``."""
 
-import sys
-
-from dynprep.commands import main
+from dynprep.__main__ import start
 
 if __name__ == "__main__":
-    sys.exit(main())
+    start()

@@ -1,5 +1,6 @@
 """One run: its steps in order, and what is recorded when one of them fails."""
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,7 +41,9 @@ def run(
         state = RunState(config, choices, folder, job, Record(folder, config, choices, job))
         with _failure_recorded(state):
             for step in STEPS:
+                began = time.perf_counter()
                 step(state)
+                state.seconds[step.__name__] = time.perf_counter() - began
     count = sum(len(verdict.findings) for verdict in state.outcome.verdicts.values())
     if state.settings.verdict.strict and count:
         raise UserError(

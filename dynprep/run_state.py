@@ -20,7 +20,8 @@ class RunState:
     """What the steps of a run share; each fills what it is named for.
 
     config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
-    record, the page and the media; settings: by ``resolve``; store, writer, plan, summary: by ``plan``.
+    record, the page and the media; settings: by ``resolve``; store, writer, plan, summary: by ``plan``;
+    seconds: that each step took, by its name.
     """
 
     config: Mapping[str, Any]
@@ -34,6 +35,7 @@ class RunState:
     writer: DatasetWriter = field(init=False)
     plan: Plan = field(init=False)
     summary: Summary | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
 
     @property
     def outcome(self) -> Summary:

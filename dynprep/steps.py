@@ -276,6 +276,7 @@ def record(run: RunState) -> None:
         datasets=[str(folder) for folder in summary.datasets],
         scenes=describe_scenes(run.plan, run.settings.choices, run.settings.groups),
         stages=[asdict(stage_run) for stage_run in summary.runs],
+        steps=run.seconds,
         peak_memory=summary.peak_memory,
         scores=summary.scores,
         consistency=summary.consistency,

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from dynprep.artefacts import Artefact
-from dynprep.conf_folder import choices_of
+from dynprep.conf_folder import choices_of, read_choice
 from dynprep.config import reference
 from dynprep.config.build import settings
 from tests.conftest import ROOT, SMALL, RunHere, composed
@@ -141,10 +141,9 @@ def hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     root = tmp_path_factory.mktemp("hub")
     repository = root / "models--depth-anything--Depth-Anything-V2-Small-hf"
-    snapshot = repository / "snapshots" / "c0ffee"
+    commit = read_choice(ROOT / "conf" / "depth" / "depth_anything_v2_small.yaml")["revision"]
+    snapshot = repository / "snapshots" / commit
     snapshot.parent.mkdir(parents=True)
-    (repository / "refs").mkdir()
-    (repository / "refs" / "main").write_text("c0ffee")
     make("depth/depth_anything_v2_small", snapshot)
     return root
 

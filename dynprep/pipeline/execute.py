@@ -17,6 +17,7 @@ from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.memory import device_peak, forget_peak, peak
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.pipeline.task import Task
+from dynprep.pipeline.times import Times
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.pipeline.watch import Say, Watch
 from dynprep.store.locks import Busy
@@ -41,7 +42,7 @@ class StageRun:
     """How a stage went.
 
     name, backend: the stage's, and its backend's id; made, found: items that were computed now, and that the store
-    had; seconds: of computing; device: where it ran, such as ``1 cpu``.
+    had; seconds: that it took; device: where it ran, such as ``1 cpu``; times: what the seconds went to.
     """
 
     name: str
@@ -50,6 +51,7 @@ class StageRun:
     found: int = 0
     seconds: float = 0.0
     device: str = ""
+    times: Times | None = None
 
     @property
     def rate(self) -> float:
@@ -153,7 +155,7 @@ def run_stage(
 
             started = time.perf_counter()  # without imports and waiting for others
             with watch(name, len(tasks)) as advance:
-                predict(stage, tasks, options, batch_size, advance)
+                run.times = predict(stage, tasks, options, batch_size, advance)
             run.seconds = time.perf_counter() - started
             where = options.resolve(len(tasks), stage.uses_device)
             alone = where["devices"] == 1

@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import sys
+import time
 import warnings
 from collections import deque
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from dynprep.errors import UserError
 from dynprep.pipeline.faults import explained, plain_errors
 from dynprep.pipeline.refused import why_refused
 from dynprep.pipeline.task import Task
+from dynprep.pipeline.times import Times
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
 from dynprep.pipeline.watch import Advance
 from dynprep.stages.base import Deferred, FrameStage, SceneStage, Stage
@@ -184,6 +186,7 @@ class StoreWriter(BasePredictionWriter):
         self.stage, self.tasks, self.threads = stage, tasks, threads
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: deque[Future[None]] = deque()
+        self.waited = 0.0  # seconds that the loop stood still for writers
 
     def write_on_batch_end(
         self,
@@ -195,6 +198,7 @@ class StoreWriter(BasePredictionWriter):
         batch_idx: int,
         dataloader_idx: int,
     ) -> None:
+        began = time.perf_counter()
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads)
         for index, output in prediction:
@@ -202,11 +206,14 @@ class StoreWriter(BasePredictionWriter):
         # memory does not grow when disks are slow; yet one batch may wait while the next is computed
         while len(self._waiting) > max(2 * self.threads, len(prediction)):
             self._waiting.popleft().result()
+        self.waited += time.perf_counter() - began
 
     def on_predict_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        began = time.perf_counter()
         while self._waiting:
             self._waiting.popleft().result()
         self._close()
+        self.waited += time.perf_counter() - began
 
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
@@ -250,6 +257,33 @@ class _Signals(Callback):
         stopping.check()  # where the interrupt itself was swallowed
 
 
+class _Clock(Callback):
+    """Measures what the loop of one process does. It stands before the writer in the list of callbacks."""
+
+    def __init__(self, writer: StoreWriter) -> None:
+        self.writer, self.times, self.mark = writer, Times(), 0.0
+
+    def on_predict_start(self, *_: Any) -> None:
+        self.mark = time.perf_counter()
+
+    def on_predict_batch_start(self, *_: Any) -> None:
+        now = time.perf_counter()
+        waited = self.writer.waited - self.times.writing  # since the last batch
+        self.times.reading += now - self.mark - waited
+        self.times.writing = self.writer.waited
+        self.mark = now
+
+    def on_predict_batch_end(self, *_: Any) -> None:
+        now = time.perf_counter()
+        self.times.computing += now - self.mark
+        self.mark = now
+
+    def result(self) -> Times:
+        """The times, once the loop has ended."""
+        self.times.writing = self.writer.waited
+        return self.times
+
+
 class _Progress(Callback):
     def __init__(self, advance: Advance) -> None:
         self.advance = advance
@@ -267,8 +301,9 @@ def predict(
     options: TrainerOptions,
     batch_size: int | None,
     advance: Advance,
-) -> None:
-    """Run ``stage`` over ``tasks``; returns when all are written and indexed.
+) -> Times | None:
+    """Run ``stage`` over ``tasks``; returns when all are written and indexed, with the times of this process's loop;
+    None where other processes ran it.
 
     Raises UserError for a user's error in any process. What another process failed to write is
     found by ``Result.close``.
@@ -280,7 +315,9 @@ def predict(
         threads = max(1, cores() // where["devices"])
         at_once = options.gpu_batch if on_device else stage.batch(threads)
     reading, writing = options.readers_and_writers(where["devices"])
-    callbacks: list[Callback] = [StoreWriter(stage, tasks, writing), _Signals()]
+    writer = StoreWriter(stage, tasks, writing)
+    clock = _Clock(writer)
+    callbacks: list[Callback] = [clock, writer, _Signals()]
     following = None
     if where["devices"] == 1:
         callbacks.append(_Progress(advance))
@@ -334,6 +371,7 @@ def predict(
         finally:
             if following is not None:
                 following.stop()
+    return clock.result() if where["devices"] == 1 else None
 
 
 class _Follower:

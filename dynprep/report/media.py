@@ -4,7 +4,8 @@ Shapes: (H, W) pixels of ``images/``, N points.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import partial
@@ -23,6 +24,7 @@ from dynprep.artefacts.maps import depth_of
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.artefacts.points import PointTrajectories
 from dynprep.artefacts.tracks import PairTracks
+from dynprep.cores import cores
 from dynprep.files import atomic_path
 from dynprep.links import place
 from dynprep.report.curves import alignment_svg
@@ -30,8 +32,10 @@ from dynprep.report.trajectories import clouds, load_points, page_data, write_re
 from dynprep.store import ItemWriter, Recipe, Result, Store
 
 Draw = Callable[[ItemWriter], None]
+_Drawing = tuple[str, list[type[Artefact]], dict[str, int], Draw]  # what, of what, options, how
 
 VIDEO, CLOUD, CHART = "tracks.mp4", "points.npy", "alignment.svg"
+_CHART_OF, _VIDEO_OF, _CLOUD_OF = "alignment_chart", "track_video", "point_cloud"  # in the store
 _VERSION = 1  # raised when the same results are drawn in another way
 _VIDEO_WIDTH = 640  # pixels, at most
 _QUALITY = 88  # of JPEG pictures
@@ -81,29 +85,23 @@ class MediaMaker:
         scene = self.scene
         media = SceneMedia(scene.name)
         artefacts = [Artefact.registry[name] for name in stages]
-        for artefact in artefacts:
-            stems = scene[artefact].drawable_stems() if artefact.picture is not None else []
-            chosen = sampled(stems, samples)
+        stems = {
+            artefact.name: sampled(scene[artefact].drawable_stems(), samples)
+            for artefact in artefacts
+            if artefact.picture is not None
+        }
+        drawn = self._draw(artefacts, stems, samples, points)
+        for name, chosen in stems.items():
             if chosen:
-                draw = partial(_draw_pictures, scene, artefact, chosen)
-                result = self._cached(artefact.name, [artefact], {"samples": samples}, draw)
-                names = [(stem, f"{stem}.jpg") for stem in chosen]
-                inner = artefact.name
-                media.pictures[inner] = [(s, self._shown(result, n, inner)) for s, n in names]
-        if AlignmentFits in artefacts and scene[AlignmentFits].report:
-            result = self._cached(
-                "alignment_chart", [AlignmentFits], {}, partial(_draw_chart, scene)
-            )
-            media.alignment = result.bytes(CHART).decode()
-        if PairTracks in artefacts and scene[PairTracks].is_readable:
-            result = self._cached("track_video", [PairTracks], {}, partial(_draw_video, scene))
-            media.video = self._shown(result, VIDEO)
-        if AlignedDisparity in artefacts and MetricDisparity in artefacts:
-            read = [AlignedDisparity, MetricDisparity]
-            draw = partial(_draw_cloud, scene, points)
-            result = self._cached("point_cloud", read, {"points": points}, draw)
-            self._shown(result, CLOUD)
-            media.cloud = result.array(CLOUD)
+                pictures = ((stem, f"{stem}.jpg") for stem in chosen)
+                media.pictures[name] = [(s, self._shown(drawn[name], n, name)) for s, n in pictures]
+        if (chart := drawn.get(_CHART_OF)) is not None:
+            media.alignment = chart.bytes(CHART).decode()
+        if (video := drawn.get(_VIDEO_OF)) is not None:
+            media.video = self._shown(video, VIDEO)
+        if (cloud := drawn.get(_CLOUD_OF)) is not None:
+            self._shown(cloud, CLOUD)
+            media.cloud = cloud.array(CLOUD)
         if PointTrajectories in artefacts:
             media.trajectories = page_data(scene)
             at = [scene.number(stem) for stem in sampled(scene.frames.stems, samples)]
@@ -113,6 +111,31 @@ class MediaMaker:
                 with atomic_path(media.recording) as temporary:
                     write_recording(scene, temporary)
         return media
+
+    def _draw(
+        self,
+        artefacts: Sequence[type[Artefact]],
+        stems: Mapping[str, Sequence[str]],
+        samples: int,
+        points: int,
+    ) -> dict[str, Result]:
+        """All that is drawn, by what it is called in the store; several things at a time."""
+        scene = self.scene
+        todo: list[_Drawing] = [
+            (artefact.name, [artefact], {"samples": samples}, partial(_draw_pictures, scene, artefact, chosen))
+            for artefact in artefacts
+            if (chosen := stems.get(artefact.name))
+        ]  # fmt: skip
+        if AlignmentFits in artefacts and scene[AlignmentFits].report:
+            todo.append((_CHART_OF, [AlignmentFits], {}, partial(_draw_chart, scene)))
+        if PairTracks in artefacts and scene[PairTracks].is_readable:
+            todo.append((_VIDEO_OF, [PairTracks], {}, partial(_draw_video, scene)))
+        if AlignedDisparity in artefacts and MetricDisparity in artefacts:
+            read: list[type[Artefact]] = [AlignedDisparity, MetricDisparity]
+            todo.append((_CLOUD_OF, read, {"points": points}, partial(_draw_cloud, scene, points)))
+        with ThreadPoolExecutor(cores()) as pool:
+            results = pool.map(lambda one: self._cached(*one), todo)
+            return {what: result for (what, *_), result in zip(todo, results, strict=True)}
 
     def _cached(
         self, what: str, read: Sequence[type[Artefact]], options: dict[str, int], draw: Draw
