@@ -406,6 +406,67 @@ def unidepth_tensors(variant: str = "vits14") -> dict[str, Tensor]:
     return {**{k: v.detach().clone() for k, v in network.state_dict().items()}, **unused}
 
 
+_TINY_SAM2 = 64  # side of the tiny network's square, pixels
+_FOUND = 50.0  # the score of there being an object
+
+
+def sam2(folder: Path) -> Path:
+    """SAM 2's video network, about a million parameters."""
+    from transformers import (
+        Sam2HieraDetConfig,
+        Sam2VideoConfig,
+        Sam2VideoMaskDecoderConfig,
+        Sam2VideoModel,
+        Sam2VideoPromptEncoderConfig,
+        Sam2VisionConfig,
+    )
+
+    side = _TINY_SAM2
+    backbone = Sam2HieraDetConfig(
+        hidden_size=8,
+        num_attention_heads=1,
+        image_size=[side, side],
+        blocks_per_stage=[1, 2, 2, 1],
+        embed_dim_per_stage=[8, 16, 32, 64],
+        num_attention_heads_per_stage=[1, 1, 2, 2],
+        window_size_per_stage=[4, 4, 4, 2],
+        global_attention_blocks=[4],
+        window_positional_embedding_background_size=[4, 4],
+    )
+    vision = Sam2VisionConfig(
+        backbone_config=backbone,
+        backbone_channel_list=[64, 32, 16, 8],
+        fpn_hidden_size=128,
+        backbone_feature_sizes=[[side // k, side // k] for k in (4, 8, 16)],
+    )
+    prompts = Sam2VideoPromptEncoderConfig(hidden_size=128, image_size=side, patch_size=16)
+    decoder = Sam2VideoMaskDecoderConfig(
+        hidden_size=128, mlp_dim=64, num_attention_heads=2, iou_head_hidden_dim=32
+    )
+    config = Sam2VideoConfig(
+        vision_config=vision,
+        prompt_encoder_config=prompts,
+        mask_decoder_config=decoder,
+        image_size=side,
+        num_maskmem=3,
+        memory_attention_hidden_size=128,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=64,
+        memory_attention_rope_feat_sizes=[side // 16, side // 16],
+        memory_encoder_hidden_size=128,
+        memory_encoder_output_channels=64,
+        mask_downsampler_embed_dim=128,
+        memory_fuser_embed_dim=128,
+        memory_fuser_intermediate_dim=64,
+        memory_fuser_num_layers=1,
+    )
+    network = seeded(Sam2VideoModel(config), gain=0.5)
+    with torch.no_grad():  # so that it finds an object
+        network.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(_FOUND)
+    network.save_pretrained(folder)
+    return folder
+
+
 def unidepth(folder: Path, size: Size = "tiny", variant: str = "vits14") -> Path:
     """UniDepth V2 of a published variant; tiny: set to look at small images, a tenth of the pixels."""
     from safetensors.torch import save_file

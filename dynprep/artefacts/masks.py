@@ -3,8 +3,11 @@
 Shapes: (H, W) pixels of ``images/``.
 """
 
+import io
+
 import cv2
 import numpy as np
+from PIL import Image
 
 from dynprep.arrays import BoolArray, UInt8Array
 from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
@@ -15,6 +18,12 @@ from dynprep.scene.truth import Truth
 from dynprep.store import ItemWriter
 
 _OBJECT = 255  # value of an object's pixels in the file
+# of ids, as DAVIS and other sets have them: each bit of an id sets a bit of red, green or blue
+_PALETTE = [
+    sum(((k >> (3 * bit + channel)) & 1) << (7 - bit) for bit in range(3))
+    for k in range(256)
+    for channel in range(3)
+]
 _TINT = np.array([255, 64, 96], np.float32)  # of objects in pictures
 
 
@@ -45,13 +54,14 @@ def _same_region(a: SceneResults, b: SceneResults, stem: str) -> float:
 
 
 class ObjectMasks(Artefact):
-    """``{stem}.png``, uint8 (H, W): 0 background, 255 object."""
+    """``{stem}.png``, uint8 (H, W): 0 background, 255 object; from backends that tell objects apart also
+    ``objects/{stem}.png``, an indexed PNG of their ids."""
 
     name = "masks"
     title = "Object masks"
     what = "object masks"
     unit = ""
-    places = (Place("masks", "masks"),)
+    places = (Place("masks", "masks"), Place("objects", "objects"))
     scorers = (Scorer("masks", _against_labels, against_truth=True),)
     agreement = Agreement("J", _same_region)
 
@@ -65,19 +75,52 @@ class ObjectMasks(Artefact):
         check_values(mask, f"masks of frame {stem}", frames.size, np.bool_)
         writer.image(f"{stem}.png", np.where(mask, _OBJECT, 0).astype(np.uint8))
 
+    @staticmethod
+    def write_objects(writer: ItemWriter, frames: Frames, stem: str, ids: UInt8Array) -> None:
+        """Store which object each pixel (H, W) of one frame belongs to, 0 for none, and the mask of them all."""
+        check_values(ids, f"objects of frame {stem}", frames.size, np.uint8)
+        ObjectMasks.write(writer, frames, stem, ids > 0)
+        picture = Image.fromarray(ids)
+        picture.putpalette(_PALETTE)  # which makes it an indexed one
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        writer.data(_objects_file(stem), buffer.getvalue())
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether objects are told apart."""
+        return bool(self.frames.stems) and self.files.holds(_objects_file(self.frames.stems[0]))
+
+    def objects(self, stem: str) -> UInt8Array:
+        """Ids (H, W) of the objects of a frame, 0 for none; of one object where they are not told apart."""
+        if not self.has_objects:
+            return self.of(stem).astype(np.uint8)
+        ids: UInt8Array = self.files.image(_objects_file(stem))
+        return ids
+
     def linked(self) -> dict[Place, list[str]]:
-        return {self.places[0]: [f"{stem}.png" for stem in self.frames.stems]}
+        masks = {self.places[0]: [f"{stem}.png" for stem in self.frames.stems]}
+        if not self.has_objects:
+            return masks
+        return {**masks, self.places[1]: [_objects_file(stem) for stem in self.frames.stems]}
 
     def as_arrays(self) -> BoolArray:
         """The masks of all frames, bool (T, H, W)."""
         return np.stack([self.of(stem) for stem in self.frames.stems])
 
     def picture(self, scene: SceneResults, stem: str) -> UInt8Array:
-        """The frame with objects tinted and outlined."""
+        """The frame with objects tinted and outlined, each in its own colour where they are told apart."""
         rgb = scene[Images].rgb(stem).astype(np.float32)
         mask = self.of(stem)
-        rgb[mask] = 0.5 * rgb[mask] + 0.5 * _TINT
+        tint = np.broadcast_to(_TINT, rgb.shape)
+        if self.has_objects:
+            tint = np.reshape(_PALETTE, (256, 3))[self.objects(stem)]
+        rgb[mask] = 0.5 * rgb[mask] + 0.5 * tint[mask]
         picture = rgb.astype(np.uint8)
         edges, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, edges, -1, (255, 255, 255), 1)
         return picture
+
+
+def _objects_file(stem: str) -> str:
+    return f"objects/{stem}.png"

@@ -54,9 +54,11 @@ def known_clip(
         (source,) = data.sources(store)
         assert source.truth is not None
         frames = expected_frames(source.probe(), resolution)
-        plan = make_plan(stages, wanted, [(source, frames)], store)
+        truth = Truth(source.truth)
+        known = {name: stage.for_known_clip(truth, frames) for name, stage in stages.items()}
+        plan = make_plan(known, wanted, [(source, frames)], store)
         choose_stages(plan, ())
-        yield KnownClip(plan.scenes[0], Truth(source.truth), plan, trainer)
+        yield KnownClip(plan.scenes[0], truth, plan, trainer)
 
 
 def _silent(line: str) -> None:

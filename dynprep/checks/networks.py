@@ -7,19 +7,27 @@ from typing import Any
 
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.depth_map import DepthMap
+from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.backends.network import Network
 from dynprep.checks.clip import KnownClip
 from dynprep.checks.line import Line, Mark
 from dynprep.checks.options import CheckBounds
 from dynprep.checks.recorded import Recorded, entry_name, take
-from dynprep.checks.values import Difference, difference, is_constant, nearness, numbers
+from dynprep.checks.values import (
+    Difference,
+    covered,
+    difference,
+    is_constant,
+    nearness,
+    numbers,
+)
 from dynprep.errors import UserError
 from dynprep.files import human_bytes
 from dynprep.models.inference import Precision
 from dynprep.pipeline.memory import device_peak, forget_peak, peak
 from dynprep.scores import score
-from dynprep.stages.base import Deferred, FrameStage
+from dynprep.stages.base import WHOLE_SCENE, Deferred, FrameStage, SceneStage
 from dynprep.store import NotFinite, Recipe
 
 _EXACT: Precision = "32-true"
@@ -45,8 +53,10 @@ def run(stage: Network, clip: KnownClip, device: Any, together: bool) -> Output:
     """
     import torch
 
-    assert isinstance(stage, FrameStage)
     scene = clip.scene.read()
+    if isinstance(stage, SceneStage):
+        return _run_scene(stage, scene, clip, device)
+    assert isinstance(stage, FrameStage)
     items = stage.items(scene.frames)
     how = {"precision": stage.inference.precision, "together": together}
     result = clip.plan.store.result(
@@ -81,6 +91,32 @@ def run(stage: Network, clip: KnownClip, device: Any, together: bool) -> Output:
     return Output(results[stage.makes], results, seconds / len(items), memory)
 
 
+def _run_scene(stage: Any, scene: Scene, clip: KnownClip, device: Any) -> Output:
+    """Run a network that takes the whole clip."""
+    import torch
+
+    options = {**stage.key_options(), "precision": stage.inference.precision}
+    recipe = Recipe(stage.name, f"check-{stage.backend_id}", options=options)
+    result = clip.plan.store.result(recipe)
+    result.begin({})
+    stage.setup(device)
+    try:
+        forget_peak()
+        began = time.perf_counter()
+        writer = result.writer(WHOLE_SCENE)
+        stage.run(scene, writer)
+        seconds = time.perf_counter() - began
+        memory = device_peak() if device.type == "cuda" else peak()
+        result.add(writer)
+    except torch.OutOfMemoryError:
+        raise UserError("the clip does not fit into the device's memory") from None
+    finally:
+        stage.release()
+    result.close([WHOLE_SCENE], {})
+    results = Scene(scene.name, scene.frames, {**scene.results, stage.name: result}, scene.source)
+    return Output(results[stage.makes], results, seconds / len(scene.frames), memory)
+
+
 def _timed(stage: Any, groups: Sequence[Sequence[Any]]) -> tuple[float, list[Any]]:
     """Seconds for all groups, and their outputs, which the device has finished."""
     began = time.perf_counter()
@@ -102,7 +138,9 @@ def check_network(
     try:
         clip.make_ready(stage.name)
         together = run(stage, clip, device, together=True)
-        alone = run(stage, clip, device, together=False)
+        alone = together
+        if isinstance(stage, FrameStage):
+            alone = run(stage, clip, device, together=False)
         precision = stage.inference.precision
         exact = together
         if precision != _EXACT:
@@ -125,7 +163,8 @@ def check_network(
     values = numbers(together.artefact)
     off = difference(values, numbers(alone.artefact))
     most = bounds.batch_error if precision == _EXACT else bounds.half_error
-    yield _line(about, "frames together and alone", off, off.most <= most, most)
+    if alone is not together:
+        yield _line(about, "frames together and alone", off, off.most <= most, most)
     if precision != _EXACT:
         off = difference(values, numbers(exact.artefact))
         good = off.middle <= bounds.half_error
@@ -146,7 +185,7 @@ def _of_its_kind(
     """What the kind of a result promises. Bounds that need a network that has learned hold for published weights."""
     artefact = output.artefact
     is_published = stage.checkpoint is None
-    if is_constant(artefact):
+    if not isinstance(artefact, ObjectMasks) and is_constant(artefact):
         yield Line(
             about, Mark.WRONG, "gives the same everywhere: the weights are not this network's"
         )
@@ -164,6 +203,9 @@ def _of_its_kind(
             scores.get(_TRACKED, float("nan")),
             bounds.tracked,
         )
+    elif isinstance(artefact, ObjectMasks):
+        name, found = "a marked object is found: J", covered(artefact, clip.truth)
+        least = bounds.covered
     else:
         return
     good = found >= least

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from dynprep.options import Positive, Range
+from dynprep.options import Positive, Range, Share
 
 
 @dataclass(frozen=True)
@@ -13,6 +13,7 @@ class CheckBounds:
     frames: Annotated[int, Range(least=2, most=64)]
     nearness: Annotated[float, Range(least=-1, most=1)]
     tracked: Annotated[float, Range(least=0, most=100)]
+    covered: Share
     half_error: Positive
     batch_error: Positive
     recorded_error: Positive

@@ -11,6 +11,7 @@ import numpy as np
 from dynprep.arrays import AnyArray, Float64Array
 from dynprep.artefacts.base import Artefact
 from dynprep.artefacts.depth_map import DepthMap
+from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.truth import Truth
 
@@ -87,6 +88,20 @@ def nearness(artefact: DepthMap, truth: Truth) -> float:
         if picked.sum() >= _FEWEST:
             found.append(float(spearmanr(values[picked], near[picked]).statistic))
     return float(np.mean(found)) if found else float("nan")
+
+
+def covered(artefact: ObjectMasks, truth: Truth) -> float:
+    """Mean J of the masks with the label that is largest in the first frame, 1 for the same pixels."""
+    from dynprep.metrics.regions import jaccard
+
+    table = artefact.frames.table
+    first = truth.label(table[0].index)
+    number = np.bincount(first[first > 0]).argmax()
+    found = []
+    for frame in table:
+        mask = artefact.of(frame.stem)
+        found.append(jaccard(mask, _at_size(truth.label(frame.index), mask.shape) == number))
+    return float(np.mean(found))
 
 
 def _at_size(depth: AnyArray, size: tuple[int, ...]) -> AnyArray:

@@ -169,7 +169,7 @@ def _about_networks(
             known_clip(chosen.data, chosen.resolution, chosen.stages, chosen.wanted, chosen.trainer)
         )
         for name in names:
-            stage: Any = chosen.stages[name]
+            stage: Any = clip.plan.all_stages[name]
             yield from check_network(stage, name, clip, device, bounds, against, record)
     if record is not None:
         record.write()

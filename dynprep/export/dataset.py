@@ -107,8 +107,7 @@ class DatasetWriter:
                 manifest.files.update(zip(linked.values(), shown, strict=True))
             for path, value in self.layout.composed(artefact).items():
                 _compose(manifest, path, value, artefact.name)
-            inner = self.layout.folder(type(artefact))
-            if inner is not None:
+            for inner in self.layout.folders(artefact):
                 origins[inner] = _origin(type(artefact), scene)
         made_of = {name: _closure(plan, scene, name) for name in plan.exported()}
         carried = self._carried(before, made_of)

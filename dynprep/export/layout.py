@@ -62,10 +62,19 @@ class Layout:
         folders = [self.name_of(place) for place in artefact.places if place.is_folder]
         return folders[0] if folders else None
 
+    def folders(self, artefact: Artefact) -> list[str]:
+        """The folders in which something of an artefact lies."""
+        filled = {*artefact.linked(), *artefact.composed()}
+        return [
+            self.name_of(place) for place in artefact.places if place.is_folder and place in filled
+        ]
+
     def linked(self, artefact: Artefact) -> dict[str, str]:
         """Paths in the dataset, by file of the artefact, of what is linked there under its own name."""
         return {
-            name: f"{self.name_of(place)}/{name}" if place.is_folder else self.name_of(place)
+            name: f"{self.name_of(place)}/{posixpath.basename(name)}"
+            if place.is_folder
+            else self.name_of(place)
             for place, names in artefact.linked().items()
             for name in names
         }

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Generic, TypeVar
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.scene.frames import Frames
 from dynprep.scene.source import Source
+from dynprep.scene.truth import Truth
 from dynprep.stages.context import StageContext
 from dynprep.store import ItemWriter
 
@@ -115,6 +116,11 @@ class Stage(ABC):
 
     def check(self, source: Source) -> None:
         """Raise UserError for what cannot work with this scene; called before any work."""
+
+    def for_known_clip(self: AStage, truth: Truth, frames: Frames) -> AStage:
+        """The stage as ``dynprep check`` runs it on frames of which ``truth`` is known: itself, unless it needs what a
+        user would mark on them."""
+        return self
 
     def terms(self) -> Terms | None:
         """The licence of the weights; None where there are none."""

@@ -1,4 +1,4 @@
-"""Object masks of every frame."""
+"""Object masks of every frame, found frame by frame or over the clip."""
 
 from dataclasses import dataclass
 from typing import TypeVar
@@ -7,7 +7,7 @@ from dynprep.arrays import BoolArray
 from dynprep.artefacts.base import Scene
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.scene.frames import Frames
-from dynprep.stages.base import FrameStage
+from dynprep.stages.base import FrameStage, SceneStage
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
@@ -25,3 +25,14 @@ class Masks(FrameStage[Sample, BoolArray]):
 
     def disk_bytes(self, frames: Frames) -> int:
         return frames.pixels // 20  # flat areas compress well
+
+
+@dataclass
+class ClipMasks(SceneStage):
+    """A backend that follows objects through the clip: it writes every frame's mask, and which object is where."""
+
+    makes = ObjectMasks
+    kind_version = 1
+
+    def disk_bytes(self, frames: Frames) -> int:
+        return frames.pixels // 10  # the masks and the ids

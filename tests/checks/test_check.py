@@ -147,6 +147,17 @@ def test_a_network_that_knows_depth_passes_and_one_turned_over_does_not(
         assert done.returncode == 1 and any(words in text for text in wrong), (words, done.stdout)
 
 
+def test_a_mask_network_follows_an_object_of_the_demo(run_main: Main, tmp_path: Path) -> None:
+    weights = random_weights.sam2(tmp_path / "sam2")
+    masks = ["masks=sam2_tiny", f"masks.checkpoint={weights}", "masks.parameters=null"]
+    mine = ["masks.points=[[9,9,1]]", "stages=[masks]"]  # of a user's own clip
+    done = run_main("check", *SMALL, *masks, *mine, "--json")
+    texts = [text for _, text in report(done)["masks"]]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert any("runs on cpu in 32-true" in text for text in texts)
+    assert any("a marked object is found: J" in text for text in texts)
+
+
 def test_values_that_are_not_finite_in_half_precision_are_told(
     run_main: Main, hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

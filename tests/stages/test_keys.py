@@ -48,6 +48,7 @@ PINNED = {
 CHOICES = {
     "masks=none": "841e5297c00cd3e467d8d5c620c91777",
     "masks=folder masks.path={masks}": "c3827336fd7e9c04df92c523ce6029c4",
+    "masks=sam2_tiny masks.points=[[80,50,1]]": "86936723e1bba2a851db08a121a4e816",
     "metric_depth=parallax": "3c6a84d9d1f9f4aff30809fd7681c63c",
     "metric_depth=depth_pro": "6e425e5a33e9e351df599102a0a8b9e6",
     "metric_depth=zoedepth": "72299e049803c8894e75bd4b9fd4b3c5",

@@ -1,0 +1,160 @@
+"""SAM 2's video network run frame by frame: pictures are read when they are needed, and memories that the network no
+longer looks at are let go.
+
+Images become what the published processor makes of them: brought to the network's square by bilinear interpolation
+with antialiasing, rounded to whole numbers, and normalised by ImageNet's mean and deviation. Masks come back from the
+network's low resolution by bilinear interpolation.
+
+Shapes: (H, W) pixels of ``images/``, S the side of the network's square, N objects.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn import functional as F
+from transformers import Sam2VideoInferenceSession
+
+from dynprep.arrays import Float32Array
+from dynprep.artefacts.images import Images
+from dynprep.errors import UserError
+from dynprep.scene.frames import Frames
+from dynprep.scene.image_files import opened
+from dynprep.scene.prompts import Prompt
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
+_BOX_LABELS = (2, 3)  # of a box's first and last corner, as the prompt encoder knows them
+_CONDITIONED, _FOLLOWED = "cond_frame_outputs", "non_cond_frame_outputs"
+_LARGE = ("pred_masks", "high_res_masks")  # of an output, what no later frame looks at
+_MEMORY = (
+    "maskmem_features",
+    "maskmem_pos_enc",
+)  # looked at for fewer frames than the object's pointer
+
+
+class _Pictures:
+    """Frames (3, S, S) by number, made when the session asks for one; as long as the clip, so that the network knows
+    its length."""
+
+    def __init__(self, images: Images, frames: Frames, side: int, dtype: torch.dtype) -> None:
+        self.images, self.frames, self.side, self.dtype = images, frames, side, dtype
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, number: int) -> Tensor:
+        rgb = self.images.rgb(self.frames.stems[number])
+        whole = torch.from_numpy(np.array(rgb)).permute(2, 0, 1)[None].float()
+        size = (self.side, self.side)
+        square = F.interpolate(whole, size, mode="bilinear", align_corners=False, antialias=True)
+        scaled = square.round().clamp(0, 255)[0] / 255
+        mean, std = (torch.tensor(v)[:, None, None] for v in (_MEAN, _STD))
+        return ((scaled - mean) / std).to(self.dtype)
+
+
+class Follower:
+    """Follows objects through one clip. ids: of the objects, in the order of the scores."""
+
+    def __init__(self, network: Any, device: Any, images: Images, frames: Frames) -> None:
+        self.network, self.device, self.frames = network, device, frames
+        config = network.config
+        self.side = int(config.image_size)
+        # how many frames back a memory, and an object's pointer, is looked at
+        self.memory = int(config.num_maskmem) - 1
+        self.reach = max(self.memory, int(config.max_object_pointers_in_encoder))
+        self.session = Sam2VideoInferenceSession(
+            video_height=frames.height,
+            video_width=frames.width,
+            inference_device=device,
+            inference_state_device=device,
+            dtype=network.dtype,
+        )
+        self.session.processed_frames = _Pictures(images, frames, self.side, network.dtype)
+        self.ids: list[int] = []
+
+    def follow(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Float32Array]]:
+        """Yield each frame's number and its scores (N, H, W), above 0 on the object: first forward from the first
+        marked frame, then backward from it. Raises UserError for a mask of another size."""
+        marked = sorted({prompt.frame for prompt in prompts})
+        for frame in marked:  # in this order, so that each object is marked before it is looked for
+            here = [prompt for prompt in prompts if prompt.frame == frame]
+            for prompt in here:
+                self._add(prompt)
+            self.session.obj_with_new_inputs = [prompt.object for prompt in here]
+            self.network(self.session, frame_idx=frame)
+        self.ids = list(self.session.obj_ids)
+        start = marked[0]
+        for reverse, order in (
+            (False, range(start, len(self.frames))),
+            (True, range(start - 1, -1, -1)),
+        ):
+            for frame in order:
+                output = self.network(self.session, frame_idx=frame, reverse=reverse)
+                yield frame, self._scores(output.pred_masks)
+                self._forget(frame, start, reverse)
+
+    def _add(self, prompt: Prompt) -> None:
+        """Give the session one prompt, in pixels of the network's square."""
+        place = self.session.obj_id_to_idx(prompt.object)
+        if prompt.mask is not None:
+            self.session.add_mask_inputs(place, prompt.frame, self._mask(prompt))
+            return
+        corners = [prompt.box[:2], prompt.box[2:]] if prompt.box else []
+        at = [*corners, *((x, y) for x, y, _ in prompt.points)]
+        labels = [*_BOX_LABELS[: len(corners)], *(int(inside) for _, _, inside in prompt.points)]
+        scale = torch.tensor([self.side / self.frames.width, self.side / self.frames.height])
+        inputs = {
+            "point_coords": (torch.tensor(at, dtype=torch.float32) * scale)[None, None],
+            "point_labels": torch.tensor(labels, dtype=torch.int32)[None, None],
+        }
+        self.session.add_point_inputs(place, prompt.frame, inputs)
+
+    def _mask(self, prompt: Prompt) -> Tensor:
+        """A mask (1, 1, S, S) of zeros and ones."""
+        assert prompt.mask is not None
+        with opened(prompt.mask) as image:
+            # of an indexed picture the index counts, not its colour
+            plain: Image.Image = (
+                image if image.mode in ("P", "L", "1", "I;16") else image.convert("L")
+            )
+            values = np.asarray(plain) > 0
+        if values.shape != self.frames.size:
+            raise UserError(
+                f"{prompt.mask}: {values.shape[1]}x{values.shape[0]}, images/ has "
+                f"{self.frames.width}x{self.frames.height}; a mask must be of that size"
+            )
+        whole = torch.from_numpy(values.astype(np.float32))[None, None]
+        size = (self.side, self.side)
+        square = F.interpolate(whole, size, mode="bilinear", align_corners=False, antialias=True)
+        return (square >= 0.5).float()
+
+    def _scores(self, masks: Tensor) -> Float32Array:
+        """Scores (N, H, W) of the network's masks (N, 1, h, w)."""
+        full = F.interpolate(masks.float(), self.frames.size, mode="bilinear", align_corners=False)
+        scores: Float32Array = full[:, 0].cpu().numpy()
+        return scores
+
+    def _forget(self, frame: int, start: int, reverse: bool) -> None:
+        """Let go of what the frames to come do not look at: memory must not grow with the clip.
+
+        Frames next to the first marked one stay, since the way back begins with them.
+        """
+        step = -1 if reverse else 1
+        for outputs in self.session.output_dict_per_obj.values():
+            for kind in (_CONDITIONED, _FOLLOWED):
+                for number, output in list(outputs[kind].items()):
+                    for name in _LARGE:
+                        if kind == _FOLLOWED or name != "pred_masks":
+                            output.pop(name, None)
+                    if kind == _CONDITIONED:
+                        continue
+                    behind = (frame - number) * step
+                    near = not reverse and 0 <= number - start <= self.reach
+                    if behind > self.reach and not near:
+                        del outputs[kind][number]
+                    elif behind > self.memory and not near:
+                        for name in _MEMORY:
+                            output.pop(name, None)

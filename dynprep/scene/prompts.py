@@ -1,0 +1,119 @@
+"""What a user marked as objects: points, boxes and masks on frames of a scene, in a YAML or JSON file or as options.
+
+Coordinates are pixels of ``images/``, x to the right, y down, centres at whole numbers; frames are counted from 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NotRequired, TypedDict
+
+import yaml
+
+from dynprep.errors import UserError, nearest
+from dynprep.foreign import check, read_limited
+from dynprep.scene.frames import Frames
+
+_MOST_BYTES = 1 << 22
+_MOST_OBJECTS = 255  # ids of an indexed PNG, 0 being the background
+_INSIDE, _OUTSIDE = 1, 0  # the sign of a point
+
+
+class PromptShape(TypedDict):
+    """One entry of a scene's list. object: its id, 1 if left out; points: [x, y, sign], 1 inside and 0 outside of the
+    object; box: [left, top, right, bottom]; mask: a picture beside the file, above 0 on the object."""
+
+    object: NotRequired[int]
+    frame: NotRequired[int]
+    points: NotRequired[list[list[float]]]
+    box: NotRequired[list[float]]
+    mask: NotRequired[str]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What was marked of one object on one frame.
+
+    points: x, y and whether it lies inside; box: left, top, right, bottom; mask: a file. A mask stands alone.
+    """
+
+    object: int
+    frame: int
+    points: tuple[tuple[float, float, bool], ...] = ()
+    box: tuple[float, float, float, float] | None = None
+    mask: Path | None = None
+
+
+def read_prompts(path: Path, scene: str) -> list[Prompt]:
+    """The prompts of a scene in a file: lists of entries by the scene's name. Raises UserError for anything wrong."""
+    if not path.is_file():
+        raise UserError(f"masks.prompts={path}: there is no such file")
+    try:
+        content = yaml.safe_load(read_limited(path, _MOST_BYTES))
+    except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
+        why = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(f"{path}: neither YAML nor JSON ({why[:160]})") from None
+    check(content, dict[str, list[PromptShape]], str(path))
+    entries: dict[str, list[PromptShape]] = content
+    if scene not in entries:
+        raise UserError(f"{path}: no prompts for scene '{scene}'; {nearest(scene, list(entries))}")
+    return [
+        parse_prompt(entry, path.parent, f"{path}: {scene}, entry {number}")
+        for number, entry in enumerate(entries[scene], 1)
+    ]
+
+
+def parse_prompt(entry: PromptShape, folder: Path, where: str) -> Prompt:
+    """A checked entry. folder: that names of masks are counted from; where: names the entry in messages."""
+    points = []
+    for point in entry.get("points", []):
+        if len(point) != 3 or point[2] not in (_INSIDE, _OUTSIDE):
+            raise UserError(
+                f"{where}: a point is [x, y, 1] inside or [x, y, 0] outside, not {point}"
+            )
+        points.append((float(point[0]), float(point[1]), point[2] == _INSIDE))
+    box = None
+    if "box" in entry:
+        corners: Any = tuple(map(float, entry["box"]))
+        if len(corners) != 4 or corners[0] >= corners[2] or corners[1] >= corners[3]:
+            raise UserError(f"{where}: a box is [left, top, right, bottom], not {entry['box']}")
+        box = corners
+    mask = folder / entry["mask"] if "mask" in entry else None
+    if mask is not None and (points or box):
+        raise UserError(f"{where}: a mask stands alone; give points or a box in another entry")
+    if mask is None and not points and box is None:
+        raise UserError(f"{where}: marks nothing; give points, a box or a mask")
+    if mask is not None and not mask.is_file():
+        raise UserError(f"{where}: there is no file {mask}")
+    number = entry.get("object", 1)
+    if not 1 <= number <= _MOST_OBJECTS:
+        raise UserError(f"{where}: an object's id is 1 to {_MOST_OBJECTS}, not {number}")
+    return Prompt(number, entry.get("frame", 0), tuple(points), box, mask)
+
+
+def check_prompts(prompts: Sequence[Prompt], frames: Frames, where: str) -> None:
+    """Raise UserError for prompts that lie outside of the clip or its images, or that contradict each other."""
+    if not prompts:
+        raise UserError(f"{where}: marks nothing; give points, a box or a mask of an object")
+    seen: set[tuple[int, int]] = set()
+    for prompt in prompts:
+        if not 0 <= prompt.frame < len(frames):
+            raise UserError(
+                f"{where}: frame {prompt.frame} is not there; the clip has frames 0 to {len(frames) - 1}"
+            )
+        if (prompt.object, prompt.frame) in seen:
+            raise UserError(
+                f"{where}: object {prompt.object} is marked twice on frame {prompt.frame}; put it into one entry"
+            )
+        seen.add((prompt.object, prompt.frame))
+        corners = [prompt.box[:2], prompt.box[2:]] if prompt.box else []
+        for x, y in [*((x, y) for x, y, _ in prompt.points), *corners]:
+            if not (0 <= x < frames.width and 0 <= y < frames.height):
+                raise UserError(
+                    f"{where}: {x:g}, {y:g} lies outside of the images, which are "
+                    f"{frames.width}x{frames.height} (x, y in pixels of images/)"
+                )
+    for number in {prompt.object for prompt in prompts}:
+        marks = [p for p in prompts if p.object == number]
+        if not any(p.mask or p.box or any(inside for _, _, inside in p.points) for p in marks):
+            raise UserError(f"{where}: object {number} has no point inside it, no box and no mask")
