@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
@@ -16,6 +17,9 @@ SUFFIXES = (".jpg", ".jpeg", ".png")
 # named at every open: by default Pillow runs Ghostscript for a .png that holds EPS
 FORMATS = ("PNG", "JPEG")
 _MOST_BYTES = 1 << 30
+_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_MAY_ORIENT = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 _DAMAGE = (
     *(UnidentifiedImageError, SyntaxError, ValueError, EOFError, IndexError, KeyError, TypeError),
     *(struct.error, zlib.error, Image.DecompressionBombError, MemoryError),
@@ -57,3 +61,37 @@ def opened(path: Path, content: bytes | None = None) -> Iterator[Image.Image]:
         raise UnreadableImage(
             f"{path}: not a complete PNG or JPEG image ({error}); replace or remove it"
         ) from None
+
+
+def orientation(image: Image.Image) -> int:
+    """How an opened picture is to be turned, 1 to 8 as in EXIF. A PNG is decoded only where metadata follow its pixels.
+
+    Pillow would decode every PNG to look for them; it is called for each frame before any work.
+    """
+    if image.format == "PNG" and "exif" not in image.info and not _has_later_metadata(image):
+        exif = Image.Image.getexif(image)  # Pillow's for PNG decodes first
+    else:
+        exif = image.getexif()
+    return int(exif.get(_ORIENTATION, 1))
+
+
+def _has_later_metadata(image: Image.Image) -> bool:
+    """Whether chunks that may hold an orientation stand behind a PNG's pixels. Raises SyntaxError for one cut short."""
+    file: Any = image.fp  # type: ignore[attr-defined]
+    here = file.tell()
+    has_pixels = False
+    try:
+        file.seek(len(_PNG_SIGNATURE))
+        while True:
+            header = file.read(8)
+            if len(header) < 8:
+                raise SyntaxError("cut short")
+            length, kind = struct.unpack(">I4s", header)
+            if kind == b"IEND":
+                return False
+            if has_pixels and kind in _MAY_ORIENT:
+                return True
+            has_pixels = has_pixels or kind == b"IDAT"
+            file.seek(length + 4, io.SEEK_CUR)
+    finally:
+        file.seek(here)

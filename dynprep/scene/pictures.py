@@ -14,12 +14,17 @@ from PIL import Image, ImageOps
 from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 from dynprep.files import sha256
-from dynprep.scene.image_files import SUFFIXES, UnreadableImage, opened, read_content
+from dynprep.scene.image_files import (
+    SUFFIXES,
+    UnreadableImage,
+    opened,
+    orientation,
+    read_content,
+)
 from dynprep.scene.source import OnError, Part, Probe, RawFrame, Selection, Source, no_frames
 
 Background = Literal["black", "white"]
 
-_ORIENTATION = 0x0112  # EXIF tag; 1 is upright
 _SWAPPED = (5, 6, 7, 8)  # orientations that exchange height and width
 _GREY16 = ("I;16", "I;16B", "I;16L", "I")
 _TO_EIGHT_BITS = 257  # 65535 / 255
@@ -59,7 +64,7 @@ def _plain(path: Path, image: Image.Image) -> bool:
     """Whether the file holds upright 8-bit RGB already, so that it can be used as it is."""
     if image.mode != "RGB" or image.has_transparency_data:
         return False
-    if image.getexif().get(_ORIENTATION, 1) != 1:
+    if orientation(image) != 1:
         return False
     if image.format == "PNG":
         with path.open("rb") as file:
@@ -123,7 +128,7 @@ class FramesSource(Source):
         for _, path in self.chosen:
             try:
                 with opened(path) as image:
-                    turned = image.getexif().get(_ORIENTATION, 1) in _SWAPPED
+                    turned = orientation(image) in _SWAPPED
                     height, width = image.size if turned else image.size[::-1]
             except UnreadableImage:
                 if self.on_error == "skip":

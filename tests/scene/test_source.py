@@ -133,3 +133,52 @@ def test_two_frames_with_one_name(tmp_path: Path) -> None:
     write_frames(tmp_path, sliding(2, 32, 48), ".jpg")
     with pytest.raises(UserError, match="two frames with one name"):
         FramesSource(tmp_path, "a", ALL, "fail", "black", 24.0).probe()
+
+
+def with_late_exif(png: bytes) -> bytes:
+    """The same PNG with its eXIf chunk behind the pixels, where the format allows it, too."""
+    chunks, at = [], 8
+    while at < len(png):
+        length = int.from_bytes(png[at : at + 4], "big")
+        chunks.append(png[at : at + 12 + length])
+        at += 12 + length
+    exif = [chunk for chunk in chunks if chunk[4:8] == b"eXIf"]
+    assert exif
+    others = [chunk for chunk in chunks if chunk not in exif]
+    return png[:8] + b"".join([*others[:-1], *exif, others[-1]])
+
+
+def test_orientation_is_known_without_decoding_a_png(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from PIL import ImageFile
+
+    from dynprep.scene.image_files import UnreadableImage, opened, orientation
+
+    picture = Image.fromarray(np.zeros((40, 60, 3), np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(tmp_path / "plain.png")
+    picture.save(tmp_path / "turned.png", exif=exif)
+    (tmp_path / "late.png").write_bytes(with_late_exif((tmp_path / "turned.png").read_bytes()))
+    (tmp_path / "cut.png").write_bytes((tmp_path / "plain.png").read_bytes()[:-14])
+    decoded = []
+    usual = ImageFile.ImageFile.load
+
+    def load(image: ImageFile.ImageFile) -> object:
+        decoded.append(image.filename)
+        return usual(image)
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    found = {}
+    for name in ("plain", "turned", "late"):
+        with opened(tmp_path / f"{name}.png") as image:
+            found[name] = orientation(image)
+            if name != "late":
+                assert not decoded
+            assert np.asarray(image).shape == (40, 60, 3)  # it can be decoded afterwards
+            decoded.clear()
+    assert found == {"plain": 1, "turned": 6, "late": 6}
+    with pytest.raises(UnreadableImage, match=r"cut.png: not a complete PNG"):
+        with opened(tmp_path / "cut.png") as image:
+            orientation(image)
