@@ -61,7 +61,8 @@ def table(seconds: float, record: dict[str, Any]) -> None:
 def _with_whole_path(override: str) -> str:
     """An override whose path holds in another folder, too."""
     name, _, value = override.partition("=")
-    return f"{name}={os.path.abspath(value)}" if name.endswith(".path") else override
+    is_path = name.endswith((".path", ".checkpoint", ".prompts", ".truth"))
+    return f"{name}={os.path.abspath(value)}" if is_path and value else override
 
 
 def main() -> None:

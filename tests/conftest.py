@@ -219,19 +219,23 @@ def write_frames(folder: Path, frames: list[NDArray[np.uint8]], suffix: str = ".
     return folder
 
 
+# without threads and look-ahead, whose rate control differs from run to run
+_ENCODING = {"qp": "12", "threads": "1", "tune": "zerolatency"}
+
+
 def write_video(
     path: Path,
     frames: list[NDArray[np.uint8]],
     times: list[float] | None = None,
     options: dict[str, str] | None = None,
 ) -> Path:
-    """H.264 with the given time stamps in seconds (24 a second without)."""
+    """H.264 with the given time stamps in seconds (24 a second without); the same bytes every time, so one thread."""
     from fractions import Fraction
 
     import av
 
     with av.open(str(path), "w", options=options or {}) as container:
-        stream = container.add_stream("libx264", rate=24, options={"crf": "12"})
+        stream = container.add_stream("libx264", rate=24, options=_ENCODING)
         stream.height, stream.width = frames[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.codec_context.time_base = Fraction(1, 1000)

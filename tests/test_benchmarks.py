@@ -36,3 +36,15 @@ def test_the_gpu_benchmark_runs_at_tiny_sizes_without_hydra_and_wandb(tmp_path: 
         "name": "out of memory", "value": "16 at once became 2", "good": True,
     }  # fmt: skip
     assert done.stdout.splitlines()[-1].startswith("out of memory")
+
+
+def test_the_cases_that_the_gpu_benchmark_names_are_there() -> None:
+    from benchmarks.gpu.sizes import REAL, TINY
+
+    fixtures = ROOT / "tests" / "fixtures"
+    for sizes in (REAL, TINY):
+        for name in sizes.alltracker:
+            assert (fixtures / "alltracker" / f"{name}.npz").is_file(), name
+        for variant, name in sizes.unidepth:
+            assert (fixtures / "unidepth" / f"{name}.npz").is_file(), name
+            assert (fixtures / "unidepth" / f"state_dict_{variant}.json").is_file(), variant

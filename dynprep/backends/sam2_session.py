@@ -9,6 +9,7 @@ Shapes: (H, W) pixels of ``images/``, S the side of the network's square, N obje
 """
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from transformers import Sam2VideoInferenceSession
 
-from dynprep.arrays import Float32Array
+from dynprep.arrays import BoolArray, Float32Array
 from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.scene.frames import Frames
@@ -28,6 +29,7 @@ from dynprep.scene.prompts import Prompt
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _BOX_LABELS = (2, 3)  # of a box's first and last corner, as the prompt encoder knows them
 _CONDITIONED, _FOLLOWED = "cond_frame_outputs", "non_cond_frame_outputs"
+_PLAIN_MODES = ("P", "L", "1", "I;16")
 _LARGE = ("pred_masks", "high_res_masks")  # of an output, what no later frame looks at
 _MEMORY = (
     "maskmem_features",
@@ -99,8 +101,9 @@ class Follower:
     def _add(self, prompt: Prompt) -> None:
         """Give the session one prompt, in pixels of the network's square."""
         place = self.session.obj_id_to_idx(prompt.object)
-        if prompt.mask is not None:
-            self.session.add_mask_inputs(place, prompt.frame, self._mask(prompt))
+        region = prompt.region if prompt.mask is None else self._drawn(prompt.mask)
+        if region is not None:
+            self.session.add_mask_inputs(place, prompt.frame, self._square(region))
             return
         corners = [prompt.box[:2], prompt.box[2:]] if prompt.box else []
         at = [*corners, *((x, y) for x, y, _ in prompt.points)]
@@ -112,21 +115,22 @@ class Follower:
         }
         self.session.add_point_inputs(place, prompt.frame, inputs)
 
-    def _mask(self, prompt: Prompt) -> Tensor:
-        """A mask (1, 1, S, S) of zeros and ones."""
-        assert prompt.mask is not None
-        with opened(prompt.mask) as image:
+    def _drawn(self, path: Path) -> BoolArray:
+        """The mask (H, W) in a file of the user's."""
+        with opened(path) as image:
             # of an indexed picture the index counts, not its colour
-            plain: Image.Image = (
-                image if image.mode in ("P", "L", "1", "I;16") else image.convert("L")
-            )
-            values = np.asarray(plain) > 0
+            plain: Image.Image = image if image.mode in _PLAIN_MODES else image.convert("L")
+            values: BoolArray = np.asarray(plain) > 0
         if values.shape != self.frames.size:
             raise UserError(
-                f"{prompt.mask}: {values.shape[1]}x{values.shape[0]}, images/ has "
+                f"{path}: {values.shape[1]}x{values.shape[0]}, images/ has "
                 f"{self.frames.width}x{self.frames.height}; a mask must be of that size"
             )
-        whole = torch.from_numpy(values.astype(np.float32))[None, None]
+        return values
+
+    def _square(self, region: BoolArray) -> Tensor:
+        """A region (H, W) as zeros and ones (1, 1, S, S)."""
+        whole = torch.from_numpy(region.astype(np.float32))[None, None]
         size = (self.side, self.side)
         square = F.interpolate(whole, size, mode="bilinear", align_corners=False, antialias=True)
         return (square >= 0.5).float()

@@ -16,11 +16,10 @@ from dynprep.checks.options import CheckBounds
 from dynprep.checks.recorded import Recorded, entry_name, take
 from dynprep.checks.values import (
     Difference,
+    apart,
     covered,
-    difference,
     is_constant,
     nearness,
-    numbers,
 )
 from dynprep.errors import UserError
 from dynprep.files import human_bytes
@@ -160,23 +159,21 @@ def check_network(
         {"seconds": together.seconds, "memory": together.memory, "precision": precision},
     )
     yield from _of_its_kind(stage, about, together, clip, bounds)
-    values = numbers(together.artefact)
-    off = difference(values, numbers(alone.artefact))
+    off = apart(together.artefact, alone.artefact)
     most = bounds.batch_error if precision == _EXACT else bounds.half_error
     if alone is not together:
         yield _line(about, "frames together and alone", off, off.most <= most, most)
     if precision != _EXACT:
-        off = difference(values, numbers(exact.artefact))
+        off = apart(together.artefact, exact.artefact)
         good = off.middle <= bounds.half_error
         yield _line(about, f"{precision} and {_EXACT}", off, good, bounds.half_error)
-    found = take(together.artefact)
+    found = take(together.artefact, precision)
     options = {k: v for k, v in stage.key_options().items() if k not in _NUMBER_FORMAT}
     name = entry_name(stage.name, stage.weights() or "", options)
     if record is not None:
-        record.put(name, precision, found)
+        record.put(name, found)
     if against is not None:
-        limit = bounds.recorded_error if precision == _EXACT else bounds.half_error
-        yield from against.compare(name, about, found, limit)
+        yield from against.compare(name, about, found, bounds.recorded_error, bounds.half_error)
 
 
 def _of_its_kind(

@@ -23,6 +23,7 @@ from dynprep.foreign import read_json
 
 SHIPPED = Path(__file__).parent / "published.json"
 _FORMAT = 1
+_EXACT = "32-true"
 _PIXELS = 16  # values that are kept of an output
 _DIGITS = 16  # of hashes in names
 _LARGE = 1_000_003  # a prime, so that the places lie all over the output
@@ -44,13 +45,13 @@ class _Shape(TypedDict):
     entries: dict[str, Entry]
 
 
-def take(artefact: Artefact) -> Entry:
-    """The entry of an output; its precision is filled in by ``put``."""
+def take(artefact: Artefact, precision: str) -> Entry:
+    """The entry of an output that a network gave in this number format."""
     values = numbers(artefact)
     flat = np.concatenate([v.ravel() for v in values])
     places = (np.arange(_PIXELS) * _LARGE) % len(flat)
     return {
-        "precision": "",
+        "precision": precision,
         "shape": [len(values), *values[0].shape],
         "mean": float(flat.mean()),
         "median": float(np.median(flat)),
@@ -80,6 +81,11 @@ class Recorded:
         content: _Shape = read_json(path, _Shape)
         if content["format"] != _FORMAT:
             raise UserError(f"{path}: its format is {content['format']}, {_FORMAT} is meant")
+        for name, entry in content["entries"].items():
+            if entry["span"] <= 0 or len(entry["pixels"]) != _PIXELS:
+                raise UserError(
+                    f"{path}: {name}: its span or its pixels are not as they are recorded"
+                )
         return cls(path, content["entries"])
 
     def write(self) -> None:
@@ -87,18 +93,22 @@ class Recorded:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.path, {"format": _FORMAT, "entries": self.entries})
 
-    def put(self, name: str, precision: str, found: Entry) -> None:
+    def put(self, name: str, found: Entry) -> None:
         """Note what a network gave."""
-        self.entries[name] = {**found, "precision": precision}
+        self.entries[name] = found
 
-    def compare(self, name: str, about: str, found: Entry, bound: float) -> list[Line]:
+    def compare(self, name: str, about: str, found: Entry, exact: float, half: float) -> list[Line]:
         """A line on whether a network gives what was recorded; none where nothing was recorded under this name.
 
-        bound: the largest difference, as a share of the recorded span.
+        exact, half: the largest differences as shares of the recorded span, where both are of float32, else.
         """
         known = self.entries.get(name)
         if known is None:
-            return []
+            if self.path == SHIPPED:
+                return []
+            text = f"nothing was recorded in {self.path.name} for these weights with these options"
+            return [Line(about, Mark.NOTE, text)]
+        bound = exact if known["precision"] == found["precision"] == _EXACT else half
         if known["shape"] != found["shape"]:
             text = f"gives {found['shape']} where {known['shape']} was recorded in {self.path.name}"
             return [Line(about, Mark.WRONG, f"{text}: the same options as then are needed")]

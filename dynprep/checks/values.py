@@ -63,6 +63,16 @@ class Difference:
     middle: float
 
 
+def apart(mine: Artefact, other: Artefact) -> Difference:
+    """How far two outputs of one network are apart; of masks it is 1 - J, of the worst frame and in the median."""
+    if isinstance(mine, ObjectMasks) and isinstance(other, ObjectMasks):
+        from dynprep.metrics.regions import jaccard
+
+        lost = [1 - jaccard(mine.of(stem), other.of(stem)) for stem in mine.frames.stems]
+        return Difference(float(max(lost)), float(np.median(lost)))
+    return difference(numbers(mine), numbers(other))
+
+
 def difference(mine: list[Float64Array], other: list[Float64Array]) -> Difference:
     """Of two outputs of the same frames. Raises ValueError where their shapes differ."""
     for a, b in zip(mine, other, strict=True):

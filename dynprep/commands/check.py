@@ -2,10 +2,11 @@
 
 import argparse
 import json
+import math
+import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
-from dataclasses import asdict
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,27 +42,64 @@ def main(arguments: Sequence[str]) -> int:
             "and see dynprep check --help"
         )
     chosen = _settings(overrides)
+    tables = _tables(given)
     if given.pin:
         for option in _pins(chosen):
             print(option)
         return 0
     lines: list[Line] = []
     shown = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-    for line in _lines(chosen, overrides, given):
+    for line in _lines(chosen, overrides, given, tables):
         lines.append(line)
         if not given.json:
             _print(shown, line)
     marks = {line.mark for line in lines}
     is_well = not marks & {Mark.WRONG, Mark.OPEN}
     if given.json:
-        print(json.dumps({"well": is_well, "lines": [asdict(line) for line in lines]}, indent=1))
+        report = {"well": is_well, "lines": [_plain(line) for line in lines]}
+        print(json.dumps(report, indent=1, allow_nan=False))
     elif Mark.WRONG in marks:
         print("not all is well: see the lines marked wrong")
     elif not is_well:
         print("networks without weights were not run: dynprep check --download fetches them")
+    elif given.quick and _networks(chosen):
+        print("all is well, but the networks were not run (--quick)")
     else:
         print("all is well")
     return 0 if is_well else 1
+
+
+def _plain(line: Line) -> dict[str, Any]:
+    """A line for JSON, which does not know what is no number."""
+    figures = {
+        k: None if isinstance(v, float) and not math.isfinite(v) else v
+        for k, v in line.figures.items()
+    }
+    return {**asdict(line), "figures": figures}
+
+
+@dataclass(frozen=True)
+class _Tables:
+    """What outputs are compared with, and where they are recorded."""
+
+    against: Recorded
+    record: Recorded | None
+
+
+def _tables(given: argparse.Namespace) -> _Tables:
+    """The tables that were asked for. Raises UserError, before any work, for a file that cannot be read or written."""
+    if given.against is not None and not given.against.is_file():
+        raise UserError(f"--against {given.against}: there is no such file")
+    against = Recorded.read(given.against or SHIPPED)
+    if given.record is None:
+        return _Tables(against, None)
+    try:
+        given.record.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--record {given.record}: cannot be written ({error.strerror})") from None
+    if not os.access(given.record.parent, os.W_OK):
+        raise UserError(f"--record {given.record}: its folder cannot be written to")
+    return _Tables(against, Recorded(given.record))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -100,7 +138,9 @@ def _networks(chosen: Settings) -> dict[str, Network]:
     return {name: stage for name, stage in stages if isinstance(stage, Network)}
 
 
-def _lines(chosen: Settings, overrides: Sequence[str], given: argparse.Namespace) -> Iterator[Line]:
+def _lines(
+    chosen: Settings, overrides: Sequence[str], given: argparse.Namespace, tables: _Tables
+) -> Iterator[Line]:
     check_logger(chosen.logger)
     chosen.trainer.check()
     for line in chosen.ignored_options([o.partition("=")[0] for o in overrides]):
@@ -120,7 +160,8 @@ def _lines(chosen: Settings, overrides: Sequence[str], given: argparse.Namespace
         if all(line.mark in {Mark.OK, Mark.NOTE} for line in found):
             ready[name] = stage
     if ready and not given.quick:
-        yield from _about_networks(overrides, list(ready), chosen.check, given)
+        absent = networks.keys() - ready.keys()
+        yield from _about_networks(overrides, list(ready), absent, chosen.check, tables)
 
 
 def _about_scenes(chosen: Settings) -> Iterator[Line]:
@@ -149,31 +190,52 @@ def _about_scenes(chosen: Settings) -> Iterator[Line]:
 def _about_networks(
     overrides: Sequence[str],
     names: Sequence[str],
+    absent: Collection[str],
     bounds: CheckBounds,
-    given: argparse.Namespace,
+    tables: _Tables,
 ) -> Iterator[Line]:
-    """What the networks give on the demo, whatever the user's own data are."""
+    """What the networks give on the demo, whatever the user's own data are.
+
+    names: of stages whose networks have weights; absent: of those whose networks have none.
+    """
     import torch
 
     from dynprep.checks.clip import known_clip
     from dynprep.checks.networks import check_network
 
-    own = [o for o in overrides if not o.startswith(("data=", "data."))]
+    own = [o for o in overrides if not o.lstrip("+~").startswith(("data=", "data."))]
     chosen = _settings([*own, "data=demo", f"data.count={bounds.frames}"])
-    against = Recorded.read(given.against or SHIPPED)
-    record = Recorded(given.record) if given.record else None
     kind = chosen.trainer.resolve(1, uses_device=True)["accelerator"]
     device = torch.device("cuda" if kind == "gpu" else kind)
-    with ExitStack() as open_clip:
-        clip = open_clip.enter_context(
-            known_clip(chosen.data, chosen.resolution, chosen.stages, chosen.wanted, chosen.trainer)
-        )
-        for name in names:
+    for name in names:
+        wanted = _with_what_it_reads(chosen, name)
+        if without := sorted(set(absent) & set(wanted)):
+            text = f"was not run: it reads {' and '.join(without)}, whose weights are not here"
+            yield Line(name, Mark.OPEN, text)
+            continue
+        with known_clip(
+            chosen.data, chosen.resolution, chosen.stages, wanted, chosen.trainer
+        ) as clip:
             stage: Any = clip.plan.all_stages[name]
-            yield from check_network(stage, name, clip, device, bounds, against, record)
-    if record is not None:
-        record.write()
-        yield Line("record", Mark.OK, f"{len(record.entries)} networks recorded in {record.path}")
+            yield from check_network(
+                stage, name, clip, device, bounds, tables.against, tables.record
+            )
+    if tables.record is not None:
+        tables.record.write()
+        count = len(tables.record.entries)
+        yield Line("record", Mark.OK, f"{count} networks recorded in {tables.record.path}")
+
+
+def _with_what_it_reads(chosen: Settings, name: str) -> list[str]:
+    """A stage, and those that it reads and that a user would have to ask for."""
+    found: list[str] = []
+    waiting = [name]
+    while waiting:
+        stage = chosen.stages[waiting.pop()]
+        if stage.name not in found:
+            found.append(stage.name)
+            waiting += [artefact.name for artefact in stage.reads()]
+    return [one for one in found if not chosen.stages[one].is_helper]
 
 
 def _say(text: str) -> None:

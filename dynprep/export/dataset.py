@@ -168,7 +168,7 @@ class DatasetWriter:
     def _refuse_foreign(self, before: Manifest, plan: Plan) -> None:
         """Raise UserError for files that are somebody's own and that the dataset would take the place of."""
         artefacts = [Artefact.registry[name] for name in plan.exported()]
-        filled = [inner for a in artefacts if (inner := self.layout.folder(a)) is not None]
+        filled = [inner for a in artefacts for inner in self.layout.all_folders(a)]
         single = [
             *(name for a in artefacts for name in self.layout.single_files(a)),
             PROVENANCE,

@@ -62,6 +62,10 @@ class Layout:
         folders = [self.name_of(place) for place in artefact.places if place.is_folder]
         return folders[0] if folders else None
 
+    def all_folders(self, artefact: type[Artefact]) -> list[str]:
+        """The folders that an artefact may fill."""
+        return [self.name_of(place) for place in artefact.places if place.is_folder]
+
     def folders(self, artefact: Artefact) -> list[str]:
         """The folders in which something of an artefact lies."""
         filled = {*artefact.linked(), *artefact.composed()}

@@ -65,7 +65,7 @@ def claim_gpu(devices: int | Literal["auto"], number: int) -> None:
     gpus = visible_gpus()
     if len(gpus) < 2:
         return
-    locks = _own_folder(Path(tempfile.gettempdir()) / f"dynprep-gpus-{getpass.getuser()}")
+    locks = _own_folder(Path(tempfile.gettempdir()) / f"dynprep-gpus-{_user()}")
     for gpu in gpus:
         lock = Lock(locks / f"{gpu.replace('/', '_')}.lock", "flock")
         try:
@@ -76,6 +76,14 @@ def claim_gpu(devices: int | Literal["auto"], number: int) -> None:
         _claims.append(gpu)
         return
     os.environ[_VISIBLE] = gpus[number % len(gpus)]
+
+
+def _user() -> str:
+    """The user's name, or number where a container knows no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def _own_folder(path: Path) -> Path:

@@ -84,7 +84,6 @@ class StageModule(L.LightningModule):
         super().__init__()
         self.stage, self.tasks = stage, tasks
         self.most_at_once: int | None = None  # samples, once memory has run out
-        self.was_refused = False  # by a GPU's library, for another reason than memory
         self.parent = os.getpid()
 
     def setup(self, stage: str) -> None:
@@ -143,21 +142,20 @@ class StageModule(L.LightningModule):
             task.result.add(writer)
 
     def _take_as_memory(self, error: RuntimeError, tried: int) -> None:
-        """Return once where a GPU's library refuses what may be too large: fewer samples may do.
+        """Return where a GPU's library refuses what may be too large: fewer samples may do.
 
-        Raises UserError when it refuses again or a single sample, and ``error`` itself when it is another one.
+        Raises UserError when it refuses a single sample, and ``error`` itself when it is another one.
         """
         why = why_refused(error)
         if why is None:
             raise error
         assert isinstance(self.stage, FrameStage | SceneStage)
         is_single = tried == 1 or isinstance(self.stage, SceneStage) or self.stage.one_by_one
-        if self.was_refused or is_single:
+        if is_single:
             raise UserError(
                 f"{self.stage.name}: the device refuses {tried} at once ({why}); choose a smaller network or "
                 "resolution, batch_size=1, trainer.precision=32-true, or trainer=cpu"
             ) from None
-        self.was_refused = True
 
     def _halve(self, tried: int) -> None:
         assert isinstance(self.stage, FrameStage)

@@ -12,6 +12,8 @@ _SIGNS = (
     "valid cuDNN algorithm",
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUBLAS_STATUS_NOT_INITIALIZED",
+    "MPS backend out of memory",
+    "Invalid buffer size",
 )
 _LONGEST = 160  # characters of a message
 

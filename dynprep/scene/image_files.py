@@ -85,6 +85,8 @@ def _has_later_metadata(image: Image.Image) -> bool:
         while True:
             header = file.read(8)
             if len(header) < 8:
+                if has_pixels:
+                    return True  # its end is missing: whether that matters, decoding will show
                 raise SyntaxError("cut short")
             length, kind = struct.unpack(">I4s", header)
             if kind == b"IEND":

@@ -10,6 +10,7 @@ from typing import Any, NotRequired, TypedDict
 
 import yaml
 
+from dynprep.arrays import BoolArray
 from dynprep.errors import UserError, nearest
 from dynprep.foreign import check, read_limited
 from dynprep.scene.frames import Frames
@@ -34,7 +35,8 @@ class PromptShape(TypedDict):
 class Prompt:
     """What was marked of one object on one frame.
 
-    points: x, y and whether it lies inside; box: left, top, right, bottom; mask: a file. A mask stands alone.
+    points: x, y and whether it lies inside; box: left, top, right, bottom; mask: a file; region: pixels (H, W) of the
+    object, found and not drawn. A mask and a region stand alone.
     """
 
     object: int
@@ -42,6 +44,7 @@ class Prompt:
     points: tuple[tuple[float, float, bool], ...] = ()
     box: tuple[float, float, float, float] | None = None
     mask: Path | None = None
+    region: BoolArray | None = None
 
 
 def read_prompts(path: Path, scene: str) -> list[Prompt]:
@@ -53,6 +56,11 @@ def read_prompts(path: Path, scene: str) -> list[Prompt]:
     except (yaml.YAMLError, ValueError, RecursionError, AttributeError) as error:
         why = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: neither YAML nor JSON ({why[:160]})") from None
+    for name in content if isinstance(content, dict) else ():
+        if not isinstance(name, str):
+            raise UserError(
+                f"{path}: YAML reads the scene's name {name} as a number; put it into quotes"
+            )
     check(content, dict[str, list[PromptShape]], str(path))
     entries: dict[str, list[PromptShape]] = content
     if scene not in entries:

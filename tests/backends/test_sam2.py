@@ -1,6 +1,7 @@
 """SAM 2's masks: the library's own numbers, prompts, memory that does not grow."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,10 +13,11 @@ import torch
 from PIL import Image
 
 from benchmarks import random_weights
+from dynprep.backends.masks.sam2 import _owners
 from dynprep.errors import UserError
 from dynprep.scene.prompts import Prompt
-from dynprep.vision.mask_shape import MaskShape
-from tests.conftest import RunHere, sliding, write_frames
+from dynprep.vision.mask_shape import MaskShape, clearest_part
+from tests.conftest import SMALL, RunHere, sliding, write_frames
 
 POINT = Prompt(1, 3, ((80.0, 60.0, True), (20.0, 10.0, False)))
 BOX = Prompt(7, 5, (), (30.0, 20.0, 90.0, 70.0))
@@ -177,6 +179,20 @@ def test_what_is_marked_decides_the_result_and_where_the_file_lies_does_not(
     assert len(list((tmp_path / "store" / "masks").iterdir())) == 2
 
 
+def test_shaping_one_object_takes_nothing_from_another() -> None:
+    """A ball in front of a person: holes are filled and edges widened over background alone."""
+    scores = np.full((2, 60, 60), -5, np.float32)
+    scores[0, 10:50, 10:50] = 3  # the person
+    scores[1, 25:35, 25:35] = 9  # the ball
+    plain = _owners(scores, [4, 7], MaskShape(False, 0, 0, 0))
+    assert (plain == 7).sum() == 100 and (plain == 4).sum() == 1500
+    for shape in (MaskShape(True, 0, 0, 0), MaskShape(False, 0, 0, 3)):
+        shaped = _owners(scores, [4, 7], shape)
+        assert (shaped[25:35, 25:35] == 7).all()
+        assert (shaped == 7).sum() == 100  # the ball is surrounded by the person
+        assert (shaped == 4).sum() >= 1500
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -193,6 +209,7 @@ def test_what_is_marked_decides_the_result_and_where_the_file_lies_does_not(
         ("{scene: []}", "marks nothing"),
         ("{scene: 3}", "scene"),
         ("[1, 2", "neither YAML nor JSON"),
+        ("{001: [{points: [[1, 1, 1]]}]}", "reads the scene's name 1 as a number; put it into quotes"),
         ("{scene: [{points: [[1, 1, 1]]}, {points: [[2, 1, 1]]}]}", "marked twice on frame 0"),
     ],
 )  # fmt: skip
@@ -238,3 +255,48 @@ def test_another_network_is_refused(run_here: RunHere, tmp_path: Path) -> None:
     other = random_weights.dpt(tmp_path / "dpt")
     with pytest.raises(UserError, match="a dpt network; this backend runs sam2_video"):
         run(run_here, tmp_path, other, "masks.points=[[80,50,1]]")
+
+
+def test_auto_marks_what_moves_most_clearly(
+    run_here: RunHere, tmp_path: Path, weights: Path
+) -> None:
+    clip = [*SMALL, "data.count=24"]  # of fewer frames, steps are too large for the flow
+    options = [*clip, "stages=[masks]", "masks=sam2_tiny", f"masks.checkpoint={weights}"]
+    run = run_here(*options, "masks.parameters=null", "masks.prompts=auto")
+    (note,) = json.loads((run / "run.json").read_text())["notes"]
+    found = re.fullmatch(
+        r"masks.prompts=auto: marked frame (\d+), an object of ([\d.]+)% of the image around (\d+), (\d+)",
+        note,
+    )
+    assert found is not None, note
+    frame, share, x, y = (float(v) for v in found.groups())
+    (labels,) = (tmp_path / "store" / "demo").glob("*/truth/labels")
+    label = np.asarray(Image.open(labels / f"{int(frame):05d}.png"))
+    assert label[int(y), int(x)] > 0  # one of the two that move
+    assert 0.5 < share / (100 * (label == label[int(y), int(x)]).mean()) < 1.5
+    # the mask is what was marked, on that frame
+    ids = np.asarray(Image.open(run / "dataset" / "demo" / "objects" / f"{int(frame):05d}.png"))
+    assert ((ids > 0) == (label == label[int(y), int(x)])).mean() > 0.9
+
+
+def test_the_clearest_part_is_large_fast_and_off_the_edge() -> None:
+    mask = np.zeros((60, 100), bool)
+    mask[10:30, 20:40] = True  # 400 pixels, inside
+    mask[35:60, 80:100] = True  # 500, but in a corner
+    mask[5:8, 70:80] = True  # small
+    motion = np.where(mask, 4.0, 0.0).astype(np.float32)
+    part, clarity = clearest_part(mask, motion, 1.0)
+    assert part[20, 30] and part.sum() == 400
+    assert clarity == pytest.approx(400 / 6000)
+    motion[10:30, 20:40] = 1.05  # hardly above what counts as moving
+    part, _ = clearest_part(mask, motion, 1.0)
+    assert part[50, 90] and part.sum() == 500
+    nothing, none = clearest_part(np.zeros((60, 100), bool), motion, 1.0)
+    assert none == 0 and not nothing.any()
+
+
+def test_auto_on_a_clip_in_which_nothing_moves_is_one_line(
+    run_here: RunHere, tmp_path: Path, weights: Path
+) -> None:
+    with pytest.raises(UserError, match="nothing in scene moves by itself; mark an object"):
+        run(run_here, tmp_path, weights, "masks.prompts=auto")

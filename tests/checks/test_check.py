@@ -201,6 +201,34 @@ def test_what_was_recorded_finds_weights_that_changed(
     assert done.returncode == 1 and "its format is 2" in done.stderr
 
 
+def test_a_network_without_weights_does_not_keep_the_others_from_running(
+    run_main: Main, hub: Path
+) -> None:
+    both = ["depth=depth_anything_v2_small", "depth.parameters=null", "depth.revision=main"]
+    both += ["metric_depth=unidepth_v2_vits14", "stages=[masks,metric_depth,depth,alignment]"]
+    done = run_main("check", *SMALL, *both, "check.nearness=-1", "--json")
+    lines = report(done)
+    assert done.returncode == 1
+    assert [mark for mark, _ in lines["metric_depth"]] == ["open"]
+    assert any("runs on cpu" in text for _, text in lines["depth"])
+
+
+def test_tables_that_cannot_be_used_are_said_before_any_work(
+    run_main: Main, tmp_path: Path
+) -> None:
+    done = run_main("check", *DEPTH, "--against", str(tmp_path / "none.json"))
+    assert done.returncode == 1 and not done.stdout and "there is no such file" in done.stderr
+    done = run_main("check", *DEPTH, "--record", "/proc/x/values.json")
+    assert done.returncode == 1 and not done.stdout and "--record" in done.stderr
+    bad = tmp_path / "bad.json"
+    entry = {
+        "precision": "32-true", "shape": [1], "mean": 0.0, "median": 0.0, "span": 0.0, "pixels": [0.0] * 16,
+    }  # fmt: skip
+    bad.write_text(json.dumps({"format": 1, "entries": {"depth x": entry}}))
+    done = run_main("check", *DEPTH, "--against", str(bad))
+    assert done.returncode == 1 and "depth x: its span" in done.stderr
+
+
 def test_a_wrong_checkpoint_is_named_and_the_others_are_looked_at(
     run_main: Main, tmp_path: Path
 ) -> None:

@@ -83,7 +83,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("words", REFUSALS)
-def test_what_a_library_refuses_is_taken_as_memory_once_and_then_said(
+def test_what_a_library_refuses_is_taken_as_memory_and_then_said(
     words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     batch = [(k, k) for k in range(4)]
@@ -91,11 +91,9 @@ def test_what_a_library_refuses_is_taken_as_memory_once_and_then_said(
     assert fits.predict_step(batch, 0) == [(k, 2 * k) for k in range(4)]
     assert "going on with 2" in capsys.readouterr().err
     never = StageModule(Greedy(context=context(), room=0, error=RuntimeError(words)), [])
-    with pytest.raises(UserError, match="the device refuses 2 at once") as said:
+    with pytest.raises(UserError, match="the device refuses 1 at once") as said:
         never.predict_step(batch, 0)
     assert words.splitlines()[0] in str(said.value)
-    with pytest.raises(UserError, match="refuses 1 at once"):
-        StageModule(never.stage, []).predict_step(batch[:1], 0)
 
 
 def test_another_error_of_the_device_is_no_want_of_memory() -> None:

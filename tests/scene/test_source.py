@@ -161,7 +161,11 @@ def test_orientation_is_known_without_decoding_a_png(
     picture.save(tmp_path / "plain.png")
     picture.save(tmp_path / "turned.png", exif=exif)
     (tmp_path / "late.png").write_bytes(with_late_exif((tmp_path / "turned.png").read_bytes()))
-    (tmp_path / "cut.png").write_bytes((tmp_path / "plain.png").read_bytes()[:-14])
+    whole = (tmp_path / "plain.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(whole[:40])
+    (tmp_path / "endless.png").write_bytes(
+        whole[:-12]
+    )  # all but its last chunk, which holds nothing
     decoded = []
     usual = ImageFile.ImageFile.load
 
@@ -179,6 +183,8 @@ def test_orientation_is_known_without_decoding_a_png(
             assert np.asarray(image).shape == (40, 60, 3)  # it can be decoded afterwards
             decoded.clear()
     assert found == {"plain": 1, "turned": 6, "late": 6}
+    with opened(tmp_path / "endless.png") as image:
+        assert orientation(image) == 1 and np.asarray(image).shape == (40, 60, 3)
     with pytest.raises(UnreadableImage, match=r"cut.png: not a complete PNG"):
         with opened(tmp_path / "cut.png") as image:
             orientation(image)

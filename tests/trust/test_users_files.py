@@ -390,3 +390,15 @@ def test_a_scenes_folder_may_be_a_link(run_here: RunHere, tmp_path: Path) -> Non
     run_here(*SMALL, *MASKS_ALONE)
     assert (tmp_path / "run" / "dataset" / "demo").is_symlink()
     assert (tmp_path / "big_disk" / "masks" / "00000.png").is_file()
+
+
+def test_a_users_own_folder_of_objects_is_refused_before_any_work(
+    run_here: RunHere, clip: Path, tmp_path: Path
+) -> None:
+    mine = tmp_path / "out" / "scene" / "objects" / "00000.png"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    options = ["data=frames", f"data.path={clip}", f"dataset_dir={tmp_path / 'out'}", *MASKS_ALONE]
+    with pytest.raises(UserError, match="objects"):
+        run_here(*options)
+    assert mine.read_text() == "mine"

@@ -1,7 +1,7 @@
 """Masks from files of the user's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,10 +15,11 @@ from dynprep.artefacts.images import Images
 from dynprep.errors import UserError
 from dynprep.files import sha256_of_all
 from dynprep.options import Range
-from dynprep.scene.frames import match_files
+from dynprep.scene.frames import Frames, match_files
 from dynprep.scene.image_files import opened
 from dynprep.scene.pictures import listing
 from dynprep.scene.source import Source
+from dynprep.scene.truth import Truth
 from dynprep.stages.masks import Masks
 
 _JPEG_THRESHOLD = 127
@@ -65,6 +66,10 @@ class FolderMasks(Masks[BoolArray]):
             raise UserError(
                 f"{self.folder(source)}: holds no .png, .jpg or .jpeg; check masks.path"
             )
+
+    def for_known_clip(self, truth: Truth, frames: Frames) -> "FolderMasks":
+        """The labels that are known take the place of the user's files, which are of another clip."""
+        return replace(self, path=str(truth.labels[0].parent), threshold=0)
 
     def load(self, scene: Scene, item: str) -> BoolArray:
         folder = self.folder(scene.source)

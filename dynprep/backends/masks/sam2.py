@@ -3,16 +3,18 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from dynprep.arrays import UInt8Array
+from dynprep.arrays import BoolArray, Float32Array, UInt8Array
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.masks import ObjectMasks
+from dynprep.artefacts.motion import CameraPath, ParallaxMaps
+from dynprep.backends.moving import Moving
 from dynprep.backends.network import Network
 from dynprep.errors import UserError
 from dynprep.files import sha256
@@ -26,15 +28,19 @@ from dynprep.scene.truth import Truth
 from dynprep.stages.base import NEUTRAL
 from dynprep.stages.masks import ClipMasks
 from dynprep.store import ItemWriter
-from dynprep.vision.mask_shape import MaskShape
+from dynprep.vision.mask_shape import MaskShape, clearest_part
 from dynprep.weights.tensors import damaged, mismatch
 
 _KIND = "sam2_video"
+_AUTO = "auto"  # instead of a file of prompts
 
 
 @dataclass
-class Sam2Masks(Network, ClipMasks):
-    """Masks of the objects that prompts mark, each with its id, forward and backward from the first marked frame."""
+class Sam2Masks(Moving, Network, ClipMasks):
+    """Masks of the objects that prompts mark, each with its id, forward and backward from the first marked frame.
+
+    With ``prompts=auto`` what moves most clearly is marked.
+    """
 
     prompts: str | None = field(metadata=NEUTRAL)  # its content is in the key
     points: list[list[float]] | None = field(metadata=NEUTRAL)
@@ -52,8 +58,16 @@ class Sam2Masks(Network, ClipMasks):
         if self.prompts is not None and (self.points is not None or self.box is not None):
             raise ValueError("give either prompts, a file, or points and box")
 
+    @property
+    def _is_auto(self) -> bool:
+        return self.prompts == _AUTO
+
     def reads(self) -> tuple[type[Artefact], ...]:
-        return (Images,)
+        return (Images, CameraPath, ParallaxMaps) if self._is_auto else (Images,)
+
+    def ignored(self) -> dict[str, str]:
+        names = [f.name for f in fields(Moving) if f.name != "context"]
+        return {} if self._is_auto else dict.fromkeys(names, "prompts is not auto")
 
     def marked(self, source: Source) -> tuple[list[Prompt], str]:
         """The prompts of a scene, and what they are called in messages."""
@@ -63,7 +77,7 @@ class Sam2Masks(Network, ClipMasks):
         if self.points is None and self.box is None:
             raise UserError(
                 "masks: nothing is marked; give masks.points=[[X,Y,1]] or masks.box=[LEFT,TOP,RIGHT,BOTTOM] with "
-                "masks.frame=N, or a file of prompts as masks.prompts=FILE"
+                "masks.frame=N, a file of prompts as masks.prompts=FILE, or masks.prompts=auto"
             )
         entry: PromptShape = {"object": 1, "frame": self.frame}
         if self.points is not None:
@@ -73,10 +87,14 @@ class Sam2Masks(Network, ClipMasks):
         return [parse_prompt(entry, Path(), "masks.points, masks.box")], "masks.points, masks.box"
 
     def check(self, source: Source) -> None:
+        if self._is_auto:
+            return
         prompts, where = self.marked(source)
         check_prompts(prompts, expected_frames(source.probe(), self.context.resolution), where)
 
     def outside(self, source: Source) -> dict[str, str]:
+        if self._is_auto:
+            return {"prompts": _AUTO}
         prompts, _ = self.marked(source)
         entries = [
             [p.object, p.frame, p.points, p.box, sha256(p.mask) if p.mask else None]
@@ -124,8 +142,11 @@ class Sam2Masks(Network, ClipMasks):
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         from dynprep.backends.sam2_session import Follower
 
-        prompts, where = self.marked(scene.source)
-        check_prompts(prompts, scene.frames, where)
+        if self._is_auto:
+            prompts = [self._clearest(scene, writer)]
+        else:
+            prompts, where = self.marked(scene.source)
+            check_prompts(prompts, scene.frames, where)
         shape = MaskShape(self.fill_holes, self.min_area, self.erode, self.dilate)
         with self.inference.inference(self.device):
             follower = Follower(self.network, self.device, scene[Images], scene.frames)
@@ -137,15 +158,47 @@ class Sam2Masks(Network, ClipMasks):
         if empty:
             writer.note(f"SAM 2 found no object on {empty} of {len(scene.frames)} frames")
 
+    def _clearest(self, scene: Scene, writer: ItemWriter) -> Prompt:
+        """What moves most clearly, on the frame where it does: large, fast against the noise, off the image's edge.
+
+        Raises UserError for a clip in which nothing moves by itself."""
+        best: tuple[float, int, BoolArray] | None = None
+        for number, stem in enumerate(scene.frames.stems):
+            sample = self.motion_of(scene, stem)
+            region, clarity = clearest_part(
+                self.moving(sample), sample.motion, self.threshold(sample)
+            )
+            if clarity > 0 and (best is None or clarity > best[0]):
+                best = clarity, number, region
+        if best is None:
+            raise UserError(
+                f"masks.prompts=auto: nothing in {scene.name} moves by itself; mark an object with masks.points"
+            )
+        _, number, region = best
+        y, x = np.nonzero(region)
+        writer.note(
+            f"masks.prompts=auto: marked frame {number}, an object of {region.mean():.1%} of the image around "
+            f"{x.mean():.0f}, {y.mean():.0f}"
+        )
+        return Prompt(1, number, region=region)
+
     def modules_to_compile(self) -> Sequence[Any]:
         return [self.network.vision_encoder]
 
 
-def _owners(scores: Any, ids: Sequence[int], shape: MaskShape) -> UInt8Array:
-    """Ids (H, W) of scores (objects, H, W): where several are above 0, the highest has the pixel."""
-    found = np.zeros(scores.shape[1:], np.uint8)
+def _owners(scores: Float32Array, ids: Sequence[int], shape: MaskShape) -> UInt8Array:
+    """Ids (H, W) of scores (objects, H, W): where several are above 0, the highest has the pixel.
+
+    Shaping gives an object background alone: it takes nothing from another one.
+    """
     best = scores.argmax(0)
+    found_by = scores.max(0) > 0
+    owner = np.where(found_by, np.asarray(ids, np.uint8)[best], 0).astype(np.uint8)
+    shaped = np.zeros_like(owner)
+    claims = np.full(scores.shape[1:], -np.inf, np.float32)  # the score of who has claimed a pixel
     for place, number in enumerate(ids):
-        mask = shape.apply((scores[place] > 0) & (best == place))
-        found[mask & (found == 0)] = number
-    return found
+        mask = shape.apply(owner == number)
+        mine = mask & ((owner == number) | (owner == 0)) & (scores[place] > claims)
+        shaped[mine] = number
+        claims[mine] = scores[place][mine]
+    return shaped

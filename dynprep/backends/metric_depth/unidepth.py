@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from dynprep.artefacts.maps import MetricMap
 from dynprep.backends.camera import CENTRE, CameraAware, known_camera
 from dynprep.backends.network import Network, group_by_shape
 from dynprep.foreign import read_json
-from dynprep.models.inference import InferenceOptions, to_host
+from dynprep.models.inference import InferenceOptions, Precision, to_host
 from dynprep.options import Range
 from dynprep.stages.base import Deferred, Stage
 from dynprep.stages.camera_estimate import CameraEstimate
@@ -60,6 +60,10 @@ class _UniDepthNetwork(Network):
         if self.published and device is not None and device.type == "cuda":
             return replace(usual, precision="16-mixed")
         return usual
+
+    def in_precision(self, precision: Precision) -> Self:
+        """The same network in another number format, which ``published`` would decide."""
+        return replace(super().in_precision(precision), published=False)
 
     def key_options(self) -> dict[str, Any]:
         options = super().key_options()
