@@ -35,6 +35,10 @@ _LONGEST = 200  # characters of an error
 _NUMBER_FORMAT = ("inference", "precision")  # options that recorded values do not depend on
 
 
+class TooLarge(UserError):
+    """Work that does not fit into the device's memory."""
+
+
 @dataclass(frozen=True)
 class Output:
     """What a network gave. seconds, memory (bytes): of a frame, None where nobody counts."""
@@ -75,7 +79,7 @@ def run(stage: Network, clip: KnownClip, device: Any, together: bool) -> Output:
             stage.write(writer, scene, item, output)
             result.add(writer)
     except torch.OutOfMemoryError:
-        raise UserError(
+        raise TooLarge(
             f"{len(items) if together else 1} frames do not fit into the device's memory; choose a smaller "
             "network or resolution, trainer.precision=bf16-true, or trainer=cpu"
         ) from None
@@ -136,7 +140,12 @@ def check_network(
     """Lines on what a network gives; what it gives is noted in ``record`` and compared with ``against``."""
     try:
         clip.make_ready(stage.name)
-        together = run(stage, clip, device, together=True)
+        try:
+            together = run(stage, clip, device, together=True)
+        except TooLarge:
+            together = run(stage, clip, device, together=False)
+            text = f"{bounds.frames} frames do not fit into the device's memory at once: a run takes fewer"
+            yield Line(about, Mark.NOTE, text)
         alone = together
         if isinstance(stage, FrameStage):
             alone = run(stage, clip, device, together=False)

@@ -207,6 +207,7 @@ def _about_networks(
     chosen = _settings([*own, "data=demo", f"data.count={bounds.frames}"])
     kind = chosen.trainer.resolve(1, uses_device=True)["accelerator"]
     device = torch.device("cuda" if kind == "gpu" else kind)
+    torch.use_deterministic_algorithms(chosen.trainer.deterministic)  # as in a run
     for name in names:
         wanted = _with_what_it_reads(chosen, name)
         if without := sorted(set(absent) & set(wanted)):

@@ -147,6 +147,24 @@ def test_a_network_that_knows_depth_passes_and_one_turned_over_does_not(
         assert done.returncode == 1 and any(words in text for text in wrong), (words, done.stdout)
 
 
+def test_frames_that_do_not_fit_at_once_are_a_note_as_a_run_takes_fewer(
+    run_main: Main, hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer(monkeypatch, lambda true: true)
+    right = HuggingFaceDepth.compute
+
+    def compute(self: HuggingFaceDepth, samples: Any) -> list[RelativeMap]:
+        if len(samples) > 1:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return right(self, samples)
+
+    monkeypatch.setattr(HuggingFaceDepth, "compute", compute)
+    done = run_main("check", *SMALL, *DEPTH, "depth.revision=main", "--json")
+    lines = report(done)["depth"]
+    assert done.returncode == 0, done.stdout
+    assert any(mark == "note" and "at once: a run takes fewer" in text for mark, text in lines)
+
+
 def test_a_mask_network_follows_an_object_of_the_demo(run_main: Main, tmp_path: Path) -> None:
     weights = random_weights.sam2(tmp_path / "sam2")
     masks = ["masks=sam2_tiny", f"masks.checkpoint={weights}", "masks.parameters=null"]
