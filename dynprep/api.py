@@ -110,7 +110,12 @@ class Backend:
         with tempfile.TemporaryDirectory(prefix="dynprep-") as folder:
             expected = expected_frames(source.probe(), self.settings.resolution)
             stages = self.settings.stages
-            plan = make_plan(stages, self._wanted(), [(source, expected)], Store(Path(folder)))
+            plan = make_plan(
+                stages,
+                self.settings.with_what_it_reads(self.stage.name),
+                [(source, expected)],
+                Store(Path(folder)),
+            )
             choose_stages(plan, ())
             for name in plan.stages:
                 plan.stages[name].inspect()
@@ -119,17 +124,6 @@ class Backend:
                 if name == Images.name:
                     load_frame_table(plan.scenes[0])
             return plan.scenes[0].read()[self.stage.makes].as_arrays()
-
-    def _wanted(self) -> list[str]:
-        """The backend's stage and those that it reads and that a user would have to ask for."""
-        names: list[str] = []
-        waiting = [self.stage.name]
-        while waiting:
-            stage = self.settings.stages[waiting.pop()]
-            if stage.name not in names:
-                names.append(stage.name)
-                waiting += [artefact.name for artefact in stage.reads()]
-        return [name for name in names if not self.settings.stages[name].is_helper]
 
 
 def _rows(intrinsics: Float64Array | None, count: int) -> list[list[float]] | None:

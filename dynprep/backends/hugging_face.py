@@ -45,7 +45,9 @@ class HuggingFaceNetwork(Network):
 
     def open_network(self) -> Any:
         folder = self.location().folder()
-        network = _load(folder, self.group)
+        from transformers import AutoModelForDepthEstimation
+
+        network = load_network(AutoModelForDepthEstimation, folder, self.group)
         kind = network.config.model_type
         if estimated := getattr(network.config, "depth_estimation_type", None):
             kind = f"{estimated} {kind}"
@@ -132,17 +134,18 @@ def processor(folder: Path) -> Any:
         raise damaged(file, error) from None
 
 
-def _load(folder: Path, group: str) -> Any:
-    """The network of a folder in the format of the hub; raises UserError for a checkpoint that is
-    damaged, of another network, of another size, or more than tensors."""
-    from transformers import AutoModelForDepthEstimation
+def load_network(kind: Any, folder: Path, group: str) -> Any:
+    """The network of a folder in the format of the hub. kind: the class of transformers that reads it.
+
+    Raises UserError for a checkpoint that is damaged, of another network, of another size, or more than tensors.
+    """
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
         read_json(folder / "config.json", dict[str, Any])  # the library would read any size
-        network, report = AutoModelForDepthEstimation.from_pretrained(
+        network, report = kind.from_pretrained(
             folder,
             local_files_only=True,
             trust_remote_code=False,

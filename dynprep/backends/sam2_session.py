@@ -21,7 +21,6 @@ from transformers import Sam2VideoInferenceSession
 
 from dynprep.arrays import BoolArray, Float32Array
 from dynprep.artefacts.images import Images
-from dynprep.errors import UserError
 from dynprep.scene.frames import Frames
 from dynprep.scene.image_files import opened
 from dynprep.scene.prompts import Prompt
@@ -79,7 +78,7 @@ class Follower:
 
     def follow(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Float32Array]]:
         """Yield each frame's number and its scores (N, H, W), above 0 on the object: first forward from the first
-        marked frame, then backward from it. Raises UserError for a mask of another size."""
+        marked frame, then backward from it."""
         marked = sorted({prompt.frame for prompt in prompts})
         for frame in marked:  # in this order, so that each object is marked before it is looked for
             here = [prompt for prompt in prompts if prompt.frame == frame]
@@ -121,11 +120,6 @@ class Follower:
             # of an indexed picture the index counts, not its colour
             plain: Image.Image = image if image.mode in _PLAIN_MODES else image.convert("L")
             values: BoolArray = np.asarray(plain) > 0
-        if values.shape != self.frames.size:
-            raise UserError(
-                f"{path}: {values.shape[1]}x{values.shape[0]}, images/ has "
-                f"{self.frames.width}x{self.frames.height}; a mask must be of that size"
-            )
         return values
 
     def _square(self, region: BoolArray) -> Tensor:

@@ -38,12 +38,12 @@ def _packages() -> Line:
     wrong = []
     for one in needed:
         try:
-            found = version(one.name)
+            installed = version(one.name)
         except PackageNotFoundError:
             wrong.append(f"{one.name} is missing")
             continue
-        if not one.specifier.contains(found, prereleases=True):
-            wrong.append(f"{one.name} is {found}, {one.specifier} is needed")
+        if not one.specifier.contains(installed, prereleases=True):
+            wrong.append(f"{one.name} is {installed}, {one.specifier} is needed")
     if wrong:
         text = f"{'; '.join(wrong)}: install dynprep again, or these packages"
         return Line("packages", Mark.WRONG, text)

@@ -84,14 +84,17 @@ def run(stage: Network, clip: KnownClip, device: Any, together: bool) -> Output:
             "network or resolution, trainer.precision=bf16-true, or trainer=cpu"
         ) from None
     except NotFinite as error:
-        raise UserError(
-            f"{error} in {stage.inference.precision}; use trainer.precision=bf16-true or 32-true"
-        ) from None
+        raise _not_finite(error, stage) from None
     finally:
         stage.release()
     result.close(items, {})
     results = Scene(scene.name, scene.frames, {**scene.results, stage.name: result}, scene.source)
     return Output(results[stage.makes], results, seconds / len(items), memory)
+
+
+def _not_finite(error: NotFinite, stage: Any) -> UserError:
+    precision = stage.inference.precision
+    return UserError(f"{error} in {precision}; use trainer.precision=bf16-true or 32-true")
 
 
 def _run_scene(stage: Any, scene: Scene, clip: KnownClip, device: Any) -> Output:
@@ -113,6 +116,8 @@ def _run_scene(stage: Any, scene: Scene, clip: KnownClip, device: Any) -> Output
         result.add(writer)
     except torch.OutOfMemoryError:
         raise UserError("the clip does not fit into the device's memory") from None
+    except NotFinite as error:
+        raise _not_finite(error, stage) from None
     finally:
         stage.release()
     result.close([WHOLE_SCENE], {})
@@ -128,6 +133,14 @@ def _timed(stage: Any, groups: Sequence[Sequence[Any]]) -> tuple[float, list[Any
     return time.perf_counter() - began, done
 
 
+def _as_many_as_fit(stage: Network, clip: KnownClip, device: Any) -> tuple[Output, bool]:
+    """What a network gives of all frames at once, else of each alone, and whether all fitted at once."""
+    try:
+        return run(stage, clip, device, together=True), True
+    except TooLarge:
+        return run(stage, clip, device, together=False), False
+
+
 def check_network(
     stage: Network,
     about: str,
@@ -140,19 +153,17 @@ def check_network(
     """Lines on what a network gives; what it gives is noted in ``record`` and compared with ``against``."""
     try:
         clip.make_ready(stage.name)
-        try:
-            together = run(stage, clip, device, together=True)
-        except TooLarge:
-            together = run(stage, clip, device, together=False)
+        together, fits = _as_many_as_fit(stage, clip, device)
+        if not fits:
             text = f"{bounds.frames} frames do not fit into the device's memory at once: a run takes fewer"
             yield Line(about, Mark.NOTE, text)
         alone = together
-        if isinstance(stage, FrameStage):
+        if isinstance(stage, FrameStage) and fits:
             alone = run(stage, clip, device, together=False)
         precision = stage.inference.precision
         exact = together
         if precision != _EXACT:
-            exact = run(stage.in_precision(_EXACT), clip, device, together=True)
+            exact, _ = _as_many_as_fit(stage.in_precision(_EXACT), clip, device)
     except UserError as error:
         yield Line(about, Mark.WRONG, str(error))
         return
@@ -176,13 +187,13 @@ def check_network(
         off = apart(together.artefact, exact.artefact)
         good = off.middle <= bounds.half_error
         yield _line(about, f"{precision} and {_EXACT}", off, good, bounds.half_error)
-    found = take(together.artefact, precision)
+    entry = take(together.artefact, precision)
     options = {k: v for k, v in stage.key_options().items() if k not in _NUMBER_FORMAT}
     name = entry_name(stage.name, stage.weights() or "", options)
     if record is not None:
-        record.put(name, found)
+        record.put(name, entry)
     if against is not None:
-        yield from against.compare(name, about, found, bounds.recorded_error, bounds.half_error)
+        yield from against.compare(name, about, entry, bounds.recorded_error, bounds.half_error)
 
 
 def _of_its_kind(
@@ -197,24 +208,24 @@ def _of_its_kind(
         )
         return
     if isinstance(artefact, DepthMap):
-        name, found, least = (
+        name, value, least = (
             "near is near: rank correlation",
             nearness(artefact, clip.truth),
             bounds.nearness,
         )
     elif isinstance(artefact, PairTracks):
         scores = score(output.results, [stage.name], clip.truth.folder, clip.plan.store)
-        name, found, least = (
+        name, value, least = (
             "points found: percent",
             scores.get(_TRACKED, float("nan")),
             bounds.tracked,
         )
     elif isinstance(artefact, ObjectMasks):
-        name, found = "a marked object is found: J", covered(artefact, clip.truth)
+        name, value = "a marked object is found: J", covered(artefact, clip.truth)
         least = bounds.covered
     else:
         return
-    good = found >= least
+    good = value >= least
     mark = Mark.OK if good else Mark.WRONG if is_published else Mark.NOTE
     advice = ""
     if not good:
@@ -224,7 +235,7 @@ def _of_its_kind(
             if is_published
             else f", {least:g} or more is expected of weights that were trained"
         )
-    yield Line(about, mark, f"{name} {found:.3g}{advice}", {"found": found, "least": least})
+    yield Line(about, mark, f"{name} {value:.3g}{advice}", {"value": value, "least": least})
 
 
 def _line(about: str, what: str, off: Difference, good: bool, bound: float) -> Line:

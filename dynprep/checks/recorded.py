@@ -93,11 +93,11 @@ class Recorded:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self.path, {"format": _FORMAT, "entries": self.entries})
 
-    def put(self, name: str, found: Entry) -> None:
+    def put(self, name: str, entry: Entry) -> None:
         """Note what a network gave."""
-        self.entries[name] = found
+        self.entries[name] = entry
 
-    def compare(self, name: str, about: str, found: Entry, exact: float, half: float) -> list[Line]:
+    def compare(self, name: str, about: str, entry: Entry, exact: float, half: float) -> list[Line]:
         """A line on whether a network gives what was recorded; none where nothing was recorded under this name.
 
         exact, half: the largest differences as shares of the recorded span, where both are of float32, else.
@@ -108,12 +108,12 @@ class Recorded:
                 return []
             text = f"nothing was recorded in {self.path.name} for these weights with these options"
             return [Line(about, Mark.NOTE, text)]
-        bound = exact if known["precision"] == found["precision"] == _EXACT else half
-        if known["shape"] != found["shape"]:
-            text = f"gives {found['shape']} where {known['shape']} was recorded in {self.path.name}"
+        bound = exact if known["precision"] == entry["precision"] == _EXACT else half
+        if known["shape"] != entry["shape"]:
+            text = f"gives {entry['shape']} where {known['shape']} was recorded in {self.path.name}"
             return [Line(about, Mark.WRONG, f"{text}: the same options as then are needed")]
-        pairs = [(known[k], found[k]) for k in ("mean", "median", "span")]  # type: ignore[literal-required]
-        pairs += zip(known["pixels"], found["pixels"], strict=True)
+        pairs = [(known[k], entry[k]) for k in ("mean", "median", "span")]  # type: ignore[literal-required]
+        pairs += zip(known["pixels"], entry["pixels"], strict=True)
         off = max(abs(a - b) for a, b in pairs) / known["span"]
         figures: dict[str, float | str | None] = {"off": off, "bound": bound}
         if off > bound:

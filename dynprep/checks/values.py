@@ -63,22 +63,22 @@ class Difference:
     middle: float
 
 
-def apart(mine: Artefact, other: Artefact) -> Difference:
+def apart(one: Artefact, other: Artefact) -> Difference:
     """How far two outputs of one network are apart; of masks it is 1 - J, of the worst frame and in the median."""
-    if isinstance(mine, ObjectMasks) and isinstance(other, ObjectMasks):
+    if isinstance(one, ObjectMasks) and isinstance(other, ObjectMasks):
         from dynprep.metrics.regions import jaccard
 
-        lost = [1 - jaccard(mine.of(stem), other.of(stem)) for stem in mine.frames.stems]
+        lost = [1 - jaccard(one.of(stem), other.of(stem)) for stem in one.frames.stems]
         return Difference(float(max(lost)), float(np.median(lost)))
-    return difference(numbers(mine), numbers(other))
+    return difference(numbers(one), numbers(other))
 
 
-def difference(mine: list[Float64Array], other: list[Float64Array]) -> Difference:
+def difference(one: list[Float64Array], other: list[Float64Array]) -> Difference:
     """Of two outputs of the same frames. Raises ValueError where their shapes differ."""
-    for a, b in zip(mine, other, strict=True):
+    for a, b in zip(one, other, strict=True):
         if a.shape != b.shape:
             raise ValueError(f"the shapes {a.shape} and {b.shape} differ")
-    off = np.concatenate([np.abs(a - b).ravel() for a, b in zip(mine, other, strict=True)])
+    off = np.concatenate([np.abs(a - b).ravel() for a, b in zip(one, other, strict=True)])
     scale = span(other)
     return Difference(float(off.max()) / scale, float(np.median(off)) / scale)
 
@@ -87,7 +87,7 @@ def nearness(artefact: DepthMap, truth: Truth) -> float:
     """Mean rank correlation (Spearman) of a map with true nearness, 1 for the same order of every pixel."""
     from scipy.stats import spearmanr
 
-    found = []
+    correlations = []
     for frame in artefact.frames.table:
         values = artefact.of(frame.stem)
         true = _at_size(truth.depth(frame.index), values.shape)
@@ -96,8 +96,8 @@ def nearness(artefact: DepthMap, truth: Truth) -> float:
         picked = np.zeros_like(known)
         picked[::_STEP, ::_STEP] = known[::_STEP, ::_STEP]
         if picked.sum() >= _FEWEST:
-            found.append(float(spearmanr(values[picked], near[picked]).statistic))
-    return float(np.mean(found)) if found else float("nan")
+            correlations.append(float(spearmanr(values[picked], near[picked]).statistic))
+    return float(np.mean(correlations)) if correlations else float("nan")
 
 
 def covered(artefact: ObjectMasks, truth: Truth) -> float:
@@ -107,11 +107,11 @@ def covered(artefact: ObjectMasks, truth: Truth) -> float:
     table = artefact.frames.table
     first = truth.label(table[0].index)
     number = np.bincount(first[first > 0]).argmax()
-    found = []
+    overlaps = []
     for frame in table:
         mask = artefact.of(frame.stem)
-        found.append(jaccard(mask, _at_size(truth.label(frame.index), mask.shape) == number))
-    return float(np.mean(found))
+        overlaps.append(jaccard(mask, _at_size(truth.label(frame.index), mask.shape) == number))
+    return float(np.mean(overlaps))
 
 
 def _at_size(depth: AnyArray, size: tuple[int, ...]) -> AnyArray:

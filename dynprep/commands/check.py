@@ -35,34 +35,34 @@ _COLOURS = {Mark.OK: "green", Mark.NOTE: "yellow", Mark.OPEN: "yellow", Mark.WRO
 
 def main(arguments: Sequence[str]) -> int:
     """Print a line for everything that was looked at; the exit status is 0 only if all of it is well."""
-    given, overrides = _parser().parse_known_args(list(arguments))
+    flags, overrides = _parser().parse_known_args(list(arguments))
     if wrong := [word for word in overrides if word.startswith("-")]:
         raise UserError(
             f"check: {wrong[0]} is no option of it; give overrides, such as dynprep check data=video data.path=a.mp4, "
             "and see dynprep check --help"
         )
     chosen = _settings(overrides)
-    tables = _tables(given)
-    if given.pin:
+    tables = _tables(flags)
+    if flags.pin:
         for option in _pins(chosen):
             print(option)
         return 0
     lines: list[Line] = []
     shown = Console(highlight=False, width=None if sys.stdout.isatty() else _WIDTH)
-    for line in _lines(chosen, overrides, given, tables):
+    for line in _lines(chosen, overrides, flags, tables):
         lines.append(line)
-        if not given.json:
+        if not flags.json:
             _print(shown, line)
     marks = {line.mark for line in lines}
     is_well = not marks & {Mark.WRONG, Mark.OPEN}
-    if given.json:
+    if flags.json:
         report = {"well": is_well, "lines": [_plain(line) for line in lines]}
         print(json.dumps(report, indent=1, allow_nan=False))
     elif Mark.WRONG in marks:
         print("not all is well: see the lines marked wrong")
     elif not is_well:
         print("networks without weights were not run: dynprep check --download fetches them")
-    elif given.quick and _networks(chosen):
+    elif flags.quick and _networks(chosen):
         print("all is well, but the networks were not run (--quick)")
     else:
         print("all is well")
@@ -86,20 +86,20 @@ class _Tables:
     record: Recorded | None
 
 
-def _tables(given: argparse.Namespace) -> _Tables:
+def _tables(flags: argparse.Namespace) -> _Tables:
     """The tables that were asked for. Raises UserError, before any work, for a file that cannot be read or written."""
-    if given.against is not None and not given.against.is_file():
-        raise UserError(f"--against {given.against}: there is no such file")
-    against = Recorded.read(given.against or SHIPPED)
-    if given.record is None:
+    if flags.against is not None and not flags.against.is_file():
+        raise UserError(f"--against {flags.against}: there is no such file")
+    against = Recorded.read(flags.against or SHIPPED)
+    if flags.record is None:
         return _Tables(against, None)
     try:
-        given.record.parent.mkdir(parents=True, exist_ok=True)
+        flags.record.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"--record {given.record}: cannot be written ({error.strerror})") from None
-    if not os.access(given.record.parent, os.W_OK):
-        raise UserError(f"--record {given.record}: its folder cannot be written to")
-    return _Tables(against, Recorded(given.record))
+        raise UserError(f"--record {flags.record}: cannot be written ({error.strerror})") from None
+    if not os.access(flags.record.parent, os.W_OK):
+        raise UserError(f"--record {flags.record}: its folder cannot be written to")
+    return _Tables(against, Recorded(flags.record))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -139,7 +139,7 @@ def _networks(chosen: Settings) -> dict[str, Network]:
 
 
 def _lines(
-    chosen: Settings, overrides: Sequence[str], given: argparse.Namespace, tables: _Tables
+    chosen: Settings, overrides: Sequence[str], flags: argparse.Namespace, tables: _Tables
 ) -> Iterator[Line]:
     check_logger(chosen.logger)
     chosen.trainer.check()
@@ -155,11 +155,11 @@ def _lines(
     yield from _about_scenes(chosen)
     ready: dict[str, Network] = {}
     for name, stage in networks.items():
-        found = about_weights(stage, name, given.download, _say)
-        yield from found
-        if all(line.mark in {Mark.OK, Mark.NOTE} for line in found):
+        lines = about_weights(stage, name, flags.download, _say)
+        yield from lines
+        if all(line.mark in {Mark.OK, Mark.NOTE} for line in lines):
             ready[name] = stage
-    if ready and not given.quick:
+    if ready and not flags.quick:
         absent = networks.keys() - ready.keys()
         yield from _about_networks(overrides, list(ready), absent, chosen.check, tables)
 
@@ -209,7 +209,7 @@ def _about_networks(
     device = torch.device("cuda" if kind == "gpu" else kind)
     torch.use_deterministic_algorithms(chosen.trainer.deterministic)  # as in a run
     for name in names:
-        wanted = _with_what_it_reads(chosen, name)
+        wanted = chosen.with_what_it_reads(name)
         if without := sorted(set(absent) & set(wanted)):
             text = f"was not run: it reads {' and '.join(without)}, whose weights are not here"
             yield Line(name, Mark.OPEN, text)
@@ -225,18 +225,6 @@ def _about_networks(
         tables.record.write()
         count = len(tables.record.entries)
         yield Line("record", Mark.OK, f"{count} networks recorded in {tables.record.path}")
-
-
-def _with_what_it_reads(chosen: Settings, name: str) -> list[str]:
-    """A stage, and those that it reads and that a user would have to ask for."""
-    found: list[str] = []
-    waiting = [name]
-    while waiting:
-        stage = chosen.stages[waiting.pop()]
-        if stage.name not in found:
-            found.append(stage.name)
-            waiting += [artefact.name for artefact in stage.reads()]
-    return [one for one in found if not chosen.stages[one].is_helper]
 
 
 def _say(text: str) -> None:

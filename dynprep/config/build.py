@@ -91,6 +91,17 @@ class Settings:
         """The stages that the user asked for."""
         return [self.stages[name] for name in self.wanted if name in self.stages]
 
+    def with_what_it_reads(self, stage: str) -> list[str]:
+        """A stage, and those that it reads, directly or not, and that a user would have to ask for."""
+        names: list[str] = []
+        waiting = [stage]
+        while waiting:
+            name = waiting.pop()
+            if name not in names:
+                names.append(name)
+                waiting += [artefact.name for artefact in self.stages[name].reads()]
+        return [name for name in names if not self.stages[name].is_helper]
+
     def ignored_options(self, given: Sequence[str]) -> list[str]:
         """What to say of options that the user gave and that cannot act; given: their dotted names."""
         return [

@@ -14,6 +14,7 @@ from dynprep.arrays import BoolArray
 from dynprep.errors import UserError, nearest
 from dynprep.foreign import check, read_limited
 from dynprep.scene.frames import Frames
+from dynprep.scene.image_files import opened
 
 _MOST_BYTES = 1 << 22
 _MOST_OBJECTS = 255  # ids of an indexed PNG, 0 being the background
@@ -114,6 +115,13 @@ def check_prompts(prompts: Sequence[Prompt], frames: Frames, where: str) -> None
                 f"{where}: object {prompt.object} is marked twice on frame {prompt.frame}; put it into one entry"
             )
         seen.add((prompt.object, prompt.frame))
+        if prompt.mask is not None:
+            with opened(prompt.mask) as image:
+                if image.size != (frames.width, frames.height):
+                    raise UserError(
+                        f"{prompt.mask}: {image.width}x{image.height}, images/ has {frames.width}x{frames.height}; "
+                        "a mask must be of that size"
+                    )
         corners = [prompt.box[:2], prompt.box[2:]] if prompt.box else []
         for x, y in [*((x, y) for x, y, _ in prompt.points), *corners]:
             if not (0 <= x < frames.width and 0 <= y < frames.height):

@@ -226,6 +226,18 @@ def test_a_prompt_that_cannot_be_is_one_line_before_any_network_loads(
     assert not (tmp_path / "store" / "images").exists()
 
 
+def test_a_mask_of_another_size_is_refused_before_any_network_loads(
+    run_here: RunHere, tmp_path: Path
+) -> None:
+    Image.fromarray(np.ones((50, 60), np.uint8)).save(tmp_path / "small.png")
+    (tmp_path / "prompts.yaml").write_text("{scene: [{mask: small.png}]}")
+    (tmp_path / "nothing").mkdir()
+    given = f"masks.prompts={tmp_path / 'prompts.yaml'}"
+    with pytest.raises(UserError, match=r"small.png: 60x50, images/ has 160x96"):
+        run(run_here, tmp_path, tmp_path / "nothing", given)
+    assert not (tmp_path / "store" / "images").exists()
+
+
 def test_nothing_marked_says_how_to_mark(run_here: RunHere, tmp_path: Path, weights: Path) -> None:
     with pytest.raises(UserError, match=r"masks.points=\[\[X,Y,1\]\]"):
         run(run_here, tmp_path, weights)

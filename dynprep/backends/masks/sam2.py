@@ -14,6 +14,7 @@ from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.motion import CameraPath, ParallaxMaps
+from dynprep.backends.hugging_face import load_network
 from dynprep.backends.moving import Moving
 from dynprep.backends.network import Network
 from dynprep.errors import UserError
@@ -29,7 +30,6 @@ from dynprep.stages.base import NEUTRAL
 from dynprep.stages.masks import ClipMasks
 from dynprep.store import ItemWriter
 from dynprep.vision.mask_shape import MaskShape, clearest_part
-from dynprep.weights.tensors import damaged, mismatch
 
 _KIND = "sam2_video"
 _AUTO = "auto"  # instead of a file of prompts
@@ -114,30 +114,13 @@ class Sam2Masks(Moving, Network, ClipMasks):
 
     def open_network(self) -> Any:
         from transformers import Sam2VideoModel
-        from transformers.utils import logging
 
-        logging.set_verbosity_error()
-        logging.disable_progress_bar()
         folder = self.location().folder()
-        config = read_json(folder / "config.json", dict[str, Any])
-        where = f"{self.group}.checkpoint={folder}"
-        if config.get("model_type") != _KIND:
-            raise UserError(
-                f"{where}: a {config.get('model_type')} network; this backend runs {_KIND}"
-            )
-        try:
-            network, report = Sam2VideoModel.from_pretrained(
-                folder,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,
-                output_loading_info=True,
-            )
-        except Exception as error:  # whatever the library finds wrong with the files
-            raise damaged(folder, error) from None
-        other = [(k, tuple(a), tuple(b)) for k, a, b in report["mismatched_keys"]]
-        if wrong := mismatch(sorted(report["missing_keys"]), other):
-            raise UserError(f"{where}: {wrong}")
-        return network
+        kind = read_json(folder / "config.json", dict[str, Any]).get("model_type")
+        if kind != _KIND:
+            where = f"{self.group}.checkpoint={folder}"
+            raise UserError(f"{where}: a {kind} network; this backend runs {_KIND}")
+        return load_network(Sam2VideoModel, folder, self.group)
 
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         from dynprep.backends.sam2_session import Follower
@@ -192,13 +175,12 @@ def _owners(scores: Float32Array, ids: Sequence[int], shape: MaskShape) -> UInt8
     Shaping gives an object background alone: it takes nothing from another one.
     """
     best = scores.argmax(0)
-    found_by = scores.max(0) > 0
-    owner = np.where(found_by, np.asarray(ids, np.uint8)[best], 0).astype(np.uint8)
+    owner = np.where(scores.max(0) > 0, np.asarray(ids, np.uint8)[best], 0).astype(np.uint8)
     shaped = np.zeros_like(owner)
     claims = np.full(scores.shape[1:], -np.inf, np.float32)  # the score of who has claimed a pixel
     for place, number in enumerate(ids):
-        mask = shape.apply(owner == number)
-        mine = mask & ((owner == number) | (owner == 0)) & (scores[place] > claims)
-        shaped[mine] = number
-        claims[mine] = scores[place][mine]
+        is_free = (owner == number) | (owner == 0)
+        claimed = shape.apply(owner == number) & is_free & (scores[place] > claims)
+        shaped[claimed] = number
+        claims[claimed] = scores[place][claimed]
     return shaped
