@@ -232,9 +232,11 @@ def _weights(folder: Path) -> Path:
 
 
 def _read_network(path: Path) -> object:
-    from dynprep.backends.hugging_face import _load
+    from transformers import AutoModelForDepthEstimation
 
-    return _load(path.parent, "depth")
+    from dynprep.backends.hugging_face import load_network
+
+    return load_network(AutoModelForDepthEstimation, path.parent, "depth")
 
 
 def _pickle(folder: Path) -> Path:
