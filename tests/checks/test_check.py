@@ -180,7 +180,7 @@ def test_values_that_are_not_finite_in_half_precision_are_told(
     run_main: Main, hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer(monkeypatch, lambda true: true)
-    right = HuggingFaceDepth.compute
+    right: Any = HuggingFaceDepth.compute  # as `answer` made it
 
     def compute(self: HuggingFaceDepth, samples: Any) -> list[RelativeMap]:
         maps = right(self, samples)

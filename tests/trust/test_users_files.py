@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from dynprep import durable
 from dynprep.commands.store import main as store_command
 from dynprep.errors import UserError
 from dynprep.export import swap
@@ -291,7 +292,7 @@ class TestSwap:
             for name in ("rename", "rmdir"):
                 patch.setattr(os, name, killing(getattr(os, name)))
             patch.setattr(Path, "unlink", killing(Path.unlink))
-            patch.setattr(swap, "sync_folder", killing(swap.sync_folder))
+            patch.setattr(swap, "sync_folder", killing(durable.sync_folder))
             try:
                 self.fill(swap.begin(folder), "new", ["images/0", "depth/0"])
                 swap.replace(folder)
