@@ -26,7 +26,9 @@ STAGE = {
 GROUPS = {
     "data": {"demo", "video", "frames"},
     "resolution": {"native", "480p", "720p", "1080p"},
-    "masks": {"motion", "folder", "none", "sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large"},
+    "masks": {
+        "motion", "folder", "none", "propagate", "sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large",
+    },
     "metric_depth": {
         "sensor", "parallax", "depth_pro", "zoedepth", "zoedepth_indoor", "zoedepth_outdoor",
         *(f"unidepth_v2_{v}" for v in ("vits14", "vitb14", "vitl14")),

@@ -22,10 +22,12 @@ def test_demo_meets_its_floors(run_here: RunHere) -> None:
     scores = json.loads((out / "scores.json").read_text())["demo"]
     assert scores["depth/absrel/disparity/video/lsq/static"] <= 0.15
     assert scores["tracks/delta_avg"] >= 60
-    assert scores["masks/J"] >= 0.6
+    assert scores["masks/J"] >= 0.95
     assert scores["metric_depth/absrel/depth/none/static"] <= 0.05
     hold("demo", out / "dataset" / "demo")
-    assert json.loads((out / "verdict.json").read_text())["demo"]["findings"] == []
+    findings = json.loads((out / "verdict.json").read_text())["demo"]["findings"]
+    # the median's scale doubles on one frame, which is said; the default alignment's does not
+    assert {found["stage"] for found in findings} <= {"alignment_fits"}
 
 
 def moved(points: np.ndarray, depth_m: np.ndarray, first: int, second: int) -> np.ndarray:
@@ -52,16 +54,18 @@ def test_real_frames_with_a_sensors_depth(run_fresh_cli: Cli, tmp_path: Path) ->
     wanted = json.loads((APC / "camera.json").read_text())
     intrinsics = json.loads((scene / "unidepth_intrins.json").read_text())
     assert all(intrinsics[stem] == pytest.approx(wanted) for stem in stems)
+    masked: list[float] = []
     for stem in stems:
         image = scene / "images" / f"{stem}.jpg"
         assert image.read_bytes() == (APC / "images" / image.name).read_bytes()
-        assert (np.asarray(Image.open(scene / "masks" / f"{stem}.png")) > 0).mean() < 0.01
+        masked.append((np.asarray(Image.open(scene / "masks" / f"{stem}.png")) > 0).mean())
         depth_m = np.asarray(Image.open(APC / "depth" / f"{stem}.png")) / 1000
         known = depth_m > 0
         metric_disparity = np.load(scene / "unidepth_disp" / f"{stem}.npy")
         assert np.allclose(metric_disparity[known], 1 / depth_m[known], rtol=1e-5)
         aligned = np.load(scene / "aligned_depth_anything_v2" / f"{stem}.npy")
         assert np.median(np.abs(aligned[known] * depth_m[known] - 1)) < 0.2
+    assert np.mean(masked) < 0.005 and max(masked) < 0.02  # nothing moves but the camera
     for first, second in ((0, 1), (3, 4), (6, 5)):
         tracks = np.load(scene / "alltracker" / f"{first:05d}_{second:05d}.npy")
         points = np.load(scene / "alltracker" / f"{first:05d}_{first:05d}.npy")[:, :2]

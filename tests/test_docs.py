@@ -3,20 +3,25 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 
 from dynprep.artefacts import Artefact
 from dynprep.conf_folder import choices_of, read_choice
 from dynprep.config import reference
 from dynprep.config.build import settings
-from tests.conftest import ROOT, SMALL, RunHere, composed
+from tests.conftest import ROOT, SMALL, RunHere, composed, sliding, write_frames, write_video
+
+Main = Callable[..., subprocess.CompletedProcess[str]]
 
 # runs the lines that it reads in one process: each would start Python and import everything anew
 _DRIVER = """
@@ -172,6 +177,33 @@ def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) ->
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert list((tmp_path / "outputs").glob("*/**/comparison.html"))
+
+
+@pytest.mark.slow
+def test_the_masks_page_works_on_a_video(run_main: Main, tmp_path: Path) -> None:
+    """As far as no published weights are needed: SAM 2 has made-up ones."""
+    from benchmarks.random_weights import sam2
+
+    text = (ROOT / "docs" / "masks.md").read_text()
+    pictures = list(sliding(9, 480, 640))
+    for k, picture in enumerate(pictures):
+        picture[180:300, 270 + 8 * k : 370 + 8 * k] = (230, 30, 30)
+    write_video(tmp_path / "dog.mp4", pictures)
+    write_frames(tmp_path / "R" / "images", pictures[:2])
+    for path in ("ball.png", "R/masks/00000.png", "R/masks/00001.png"):
+        ball = np.zeros((480, 640), np.uint8)
+        ball[40:90, 40:90] = 255
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        Image.fromarray(ball).save(tmp_path / path)
+    (tmp_path / "prompts.yaml").write_text(blocks(text, "yaml")[0])
+    weights = [f"masks.checkpoint={sam2(tmp_path / 'sam2')}", "masks.parameters=null"]
+    lines = [line for block in blocks(text, "bash") for line in block.splitlines()]
+    assert len(lines) == 7
+    for line in lines:
+        words = shlex.split(line)
+        extra = weights if "masks=sam2_large" in words else []
+        done = run_main(*words[1:], *extra, "stages=[masks]", "logger=none", "store_dir=store")
+        assert done.returncode == 0, line + done.stderr[-2000:]
 
 
 @pytest.mark.slow

@@ -76,6 +76,14 @@ class OpticalFlow(Artefact):
         )
         return np.asarray(sample(field, (points + 0.5) * scale - 0.5), np.float32)
 
+    def carried(self, ids: UInt8Array, source: int, target: int) -> UInt8Array:
+        """Ids (H, W) of frame ``source`` brought to frame ``target``: what each pixel was; 0 where it was outside."""
+        size = (self.frames.width, self.frames.height)
+        flow = cv2.resize(self.field(target, source), size, interpolation=cv2.INTER_LINEAR)
+        x, y = np.meshgrid(*(np.arange(side, dtype=np.float32) for side in size))
+        place = x + flow[..., 0], y + flow[..., 1]
+        return np.asarray(cv2.remap(ids, *place, cv2.INTER_NEAREST), np.uint8)
+
     def there_and_back(
         self, query: int, target: int, points: AnyArray
     ) -> tuple[AnyArray, AnyArray, BoolArray]:
@@ -151,16 +159,18 @@ class Parallax:
     """What motion says of every pixel (h, w) at the working size.
 
     inverse_depth: 1 is the clip's median, negative where only own motion explains the flow; information: how
-    well it is known, as an inverse variance; motion: own motion in working pixels a frame.
+    well it is known, as an inverse variance; motion: own motion in working pixels a frame; measured: 1 where the
+    flow to some neighbour comes back to where it started, 0 where motion is that of flow which does not.
     """
 
     inverse_depth: Float32Array
     information: Float32Array
     motion: Float32Array
+    measured: Float32Array
 
 
 class ParallaxMaps(Artefact):
-    """Inverse depth, its information and own motion, ``{stem}.npy`` float16 (3, h, w)."""
+    """Inverse depth, its information, own motion and where that is measured, ``{stem}.npy`` float16 (4, h, w)."""
 
     name = "parallax"
     title = "Own motion (dark: moves with the scene)"
@@ -176,8 +186,8 @@ class ParallaxMaps(Artefact):
 
     @staticmethod
     def write(writer: ItemWriter, stem: str, maps: Float32Array) -> None:
-        """Store inverse depth, information and own motion (3, h, w) of one frame."""
-        check_values(maps, f"parallax of frame {stem}", (3, *maps.shape[-2:]))
+        """Store inverse depth, information, own motion and whether it is measured (4, h, w) of one frame."""
+        check_values(maps, f"parallax of frame {stem}", (4, *maps.shape[-2:]))
         # half floats hold 0.05 %; information only weighs, so its ends may be clipped
         highest = float(np.finfo(np.float16).max)
         writer.array(f"{stem}.npy", np.clip(maps, -highest, highest).astype(np.float16))

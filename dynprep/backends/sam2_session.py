@@ -9,12 +9,10 @@ Shapes: (H, W) pixels of ``images/``, S the side of the network's square, N obje
 """
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 from transformers import Sam2VideoInferenceSession
@@ -22,13 +20,11 @@ from transformers import Sam2VideoInferenceSession
 from dynprep.arrays import BoolArray, Float32Array
 from dynprep.artefacts.images import Images
 from dynprep.scene.frames import Frames
-from dynprep.scene.image_files import opened
-from dynprep.scene.prompts import Prompt
+from dynprep.scene.prompts import Prompt, drawn
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _BOX_LABELS = (2, 3)  # of a box's first and last corner, as the prompt encoder knows them
 _CONDITIONED, _FOLLOWED = "cond_frame_outputs", "non_cond_frame_outputs"
-_PLAIN_MODES = ("P", "L", "1", "I;16")
 _LARGE = ("pred_masks", "high_res_masks")  # of an output, what no later frame looks at
 _MEMORY = (
     "maskmem_features",
@@ -100,7 +96,7 @@ class Follower:
     def _add(self, prompt: Prompt) -> None:
         """Give the session one prompt, in pixels of the network's square."""
         place = self.session.obj_id_to_idx(prompt.object)
-        region = prompt.region if prompt.mask is None else self._drawn(prompt.mask)
+        region = prompt.region if prompt.mask is None else drawn(prompt.mask)
         if region is not None:
             self.session.add_mask_inputs(place, prompt.frame, self._square(region))
             return
@@ -113,14 +109,6 @@ class Follower:
             "point_labels": torch.tensor(labels, dtype=torch.int32)[None, None],
         }
         self.session.add_point_inputs(place, prompt.frame, inputs)
-
-    def _drawn(self, path: Path) -> BoolArray:
-        """The mask (H, W) in a file of the user's."""
-        with opened(path) as image:
-            # of an indexed picture the index counts, not its colour
-            plain: Image.Image = image if image.mode in _PLAIN_MODES else image.convert("L")
-            values: BoolArray = np.asarray(plain) > 0
-        return values
 
     def _square(self, region: BoolArray) -> Tensor:
         """A region (H, W) as zeros and ones (1, 1, S, S)."""

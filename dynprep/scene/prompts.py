@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
+import numpy as np
 import yaml
+from PIL import Image
 
 from dynprep.arrays import BoolArray
 from dynprep.errors import UserError, nearest
@@ -17,6 +19,7 @@ from dynprep.scene.frames import Frames
 from dynprep.scene.image_files import opened
 
 _MOST_BYTES = 1 << 22
+_PLAIN_MODES = ("P", "L", "1", "I;16")  # pictures whose values are read as they are
 _MOST_OBJECTS = 255  # ids of an indexed PNG, 0 being the background
 _INSIDE, _OUTSIDE = 1, 0  # the sign of a point
 
@@ -98,6 +101,14 @@ def parse_prompt(entry: PromptShape, folder: Path, where: str) -> Prompt:
     if not 1 <= number <= _MOST_OBJECTS:
         raise UserError(f"{where}: an object's id is 1 to {_MOST_OBJECTS}, not {number}")
     return Prompt(number, entry.get("frame", 0), tuple(points), box, mask)
+
+
+def drawn(path: Path) -> BoolArray:
+    """The mask (H, W) in a file of the user's; of an indexed picture the index counts, not its colour."""
+    with opened(path) as image:
+        plain: Image.Image = image if image.mode in _PLAIN_MODES else image.convert("L")
+        values: BoolArray = np.asarray(plain) > 0
+    return values
 
 
 def check_prompts(prompts: Sequence[Prompt], frames: Frames, where: str) -> None:

@@ -67,7 +67,7 @@ class Triangulation(FrameStage[ParallaxSample, Float32Array]):
     rounds: NotNegative
 
     makes = ParallaxMaps
-    kind_version = 1
+    kind_version = 2
     backend_id = "triangulation"
     is_helper = True
 
@@ -130,10 +130,10 @@ class Triangulation(FrameStage[ParallaxSample, Float32Array]):
         return parallel(self._maps, samples)
 
     def _maps(self, s: ParallaxSample) -> Float32Array:
-        """Inverse depth, information and own motion (3, h, w)."""
+        """Inverse depth, information, own motion and whether it is measured (4, h, w)."""
         height, width = s.rays.shape[:2]
         if not s.near:
-            return np.stack([np.ones((height, width)), *np.zeros((2, height, width))]).astype(
+            return np.stack([np.ones((height, width)), *np.zeros((3, height, width))]).astype(
                 np.float32
             )
         depths, weights = [], []
@@ -143,20 +143,27 @@ class Triangulation(FrameStage[ParallaxSample, Float32Array]):
             depths.append(z)
             weights.append(usable * information / s.pixel**2)
         inverse, information = robust_mean(np.stack(depths), np.stack(weights), self.rounds)
-        moves = []
-        for v in s.near:
-            r = rigid_residual(s.rays, v.seen, v.rotation, v.translation, *s.limits)
-            lost = v.error > self.cycle_error
-            moves.append(np.where(lost, np.nan, r / s.pixel / abs(v.distance)))
-        motion: FloatArray = lower_quartile(np.stack(moves))
-        return np.stack([inverse, information, motion]).astype(np.float32)
+        moves = np.stack(
+            [
+                rigid_residual(s.rays, v.seen, v.rotation, v.translation, *s.limits)
+                / (s.pixel * abs(v.distance))
+                for v in s.near
+            ]
+        )
+        errors = np.stack([v.error for v in s.near])
+        trusted = errors <= self.cycle_error
+        # what turns fast is lost in every neighbour; its flow is wrong, and still unlike the background's
+        measured = trusted.any(0)
+        trusted |= ~measured & np.isfinite(errors)
+        motion: FloatArray = lower_quartile(np.where(trusted, moves, np.nan))
+        return np.stack([inverse, information, motion, measured]).astype(np.float32)
 
     def write(self, writer: ItemWriter, scene: Scene, item: str, output: Float32Array) -> None:
         ParallaxMaps.write(writer, item, output)
 
     def disk_bytes(self, frames: Frames) -> int:
         height, width = work_size(frames, self.context.resolution.motion_input)
-        return 6 * len(frames) * height * width
+        return 8 * len(frames) * height * width
 
 
 def robust_mean(

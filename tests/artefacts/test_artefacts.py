@@ -169,7 +169,7 @@ TRACKS = np.concatenate([POINTS + 1.5, rng(6).uniform(0, 1, (len(POINTS), 2))], 
     np.float32
 )
 FLOW = rng(7).uniform(-0.1, 0.1, (2, 3, 5, 2)).astype(np.float32)
-MAPS = rng(8).uniform(0, 4, (3, 3, 5)).astype(np.float32)
+MAPS = rng(8).uniform(0, 4, (4, 3, 5)).astype(np.float32)
 MASK = rng(9).uniform(0, 1, (H, W)) > 0.5
 UPRIGHT = np.tile(np.array([0, 0.6, -0.8], np.float32), (H, W, 1))
 
@@ -436,6 +436,7 @@ def test_parallax_comes_back_with_its_ends_clipped(result: Result) -> None:
     read = ParallaxMaps(result, FRAMES).of(STEM)
     assert np.allclose(read.inverse_depth, values[0], rtol=1e-3)
     assert read.information[0, 0] == 65504 and np.allclose(read.motion, values[2], rtol=1e-3)
+    assert np.allclose(read.measured, values[3], rtol=1e-3)
 
 
 def test_fits_come_back(result: Result) -> None:

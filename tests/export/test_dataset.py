@@ -27,7 +27,7 @@ def test_dataset_is_complete_linked_and_explained(run_here: RunHere, tmp_path: P
     provenance = json.loads((scene / "dynprep.json").read_text())
     folders = provenance["folders"]
     assert set(folders) == {
-        "images", "masks", "unidepth_disp", "depth_anything_v2", "aligned_depth_anything_v2",
+        "images", "masks", "objects", "unidepth_disp", "depth_anything_v2", "aligned_depth_anything_v2",
         "marigold/depth_npy", "alltracker", "points",
     }  # fmt: skip
     depth = folders["depth_anything_v2"]

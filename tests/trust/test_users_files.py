@@ -316,9 +316,9 @@ def test_one_folder_is_of_one_set_of_frames(run_here: RunHere) -> None:
     assert (scene / "alltracker").is_dir()
     run_here(*SMALL, "data.start=5", "data.stride=2", "stages=[masks]", name="x")
     shown = sorted(p.name for p in scene.iterdir() if p.is_dir())
-    assert shown == ["images", "masks"]
+    assert shown == ["images", "masks", "objects"]
     provenance = json.loads((scene / "dynprep.json").read_text())
-    assert sorted(provenance["folders"]) == ["images", "masks"]
+    assert sorted(provenance["folders"]) == ["images", "masks", "objects"]
     assert len({made_of["images"] for made_of in provenance["made_of"].values()}) == 1
 
 
