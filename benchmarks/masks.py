@@ -6,9 +6,9 @@
 
 DAVIS_FOLDER holds ``JPEGImages/480p/CLIP`` and ``Annotations/480p/CLIP``, or ``CLIP/images`` and ``CLIP/masks``.
 Each clip is a run of ``dynprep stages=[masks]`` with the given overrides, as a user starts it. J and F are those of
-Perazzi et al. (2016) over all labelled frames; flicker is how much more a mask changes from frame to frame than the
-label does, as mean of 1 - J of neighbours, 0 at best; seconds are those of the stage. With ``--first-frame`` the label
-of the first frame is given as a prompt.
+Perazzi et al. (2016) over all frames; flicker is how much more a mask changes from frame to frame than the label does,
+as mean of 1 - J of neighbours, below 0 where it is steadier; seconds are those of the stage. With ``--first-frame`` the
+label of the first frame is given as a prompt, and that frame is left out of J and F.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def scores(clip: Clip, overrides: Sequence[str], first_frame: bool, folder: Path
     truth = [_mask(path) for path in labels]
     if len(masks) != len(truth):
         sys.exit(f"{clip.labels}: {len(truth)} labels, {clip.images} has {len(masks)} frames")
-    pairs = list(zip(masks, truth, strict=True))
+    pairs = list(zip(masks, truth, strict=True))[1 if first_frame else 0 :]
     return Scores(
         float(np.mean([jaccard(a, b) for a, b in pairs])),
         float(np.mean([boundary_f(a, b) for a, b in pairs])),
@@ -137,6 +137,9 @@ def main() -> None:
     chosen = clips(given.folder.resolve())
     if given.clips:
         names = given.clips.split(",")
+        missing = sorted(set(names) - {clip.name for clip in chosen})
+        if missing:
+            sys.exit(f"--clips: {given.folder} has no {', '.join(missing)}")
         chosen = [clip for clip in chosen if clip.name in names]
     rows = []
     print(f"{'clip':{_WIDEST}} {'J':>7} {'F':>7} {'flicker':>8} {'seconds':>8}")

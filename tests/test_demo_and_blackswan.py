@@ -65,7 +65,7 @@ def test_real_frames_with_a_sensors_depth(run_fresh_cli: Cli, tmp_path: Path) ->
         assert np.allclose(metric_disparity[known], 1 / depth_m[known], rtol=1e-5)
         aligned = np.load(scene / "aligned_depth_anything_v2" / f"{stem}.npy")
         assert np.median(np.abs(aligned[known] * depth_m[known] - 1)) < 0.2
-    assert np.mean(masked) < 0.005 and max(masked) < 0.02  # nothing moves but the camera
+    assert np.mean(masked) < 0.01 and max(masked) < 0.02  # nothing moves but the camera
     for first, second in ((0, 1), (3, 4), (6, 5)):
         tracks = np.load(scene / "alltracker" / f"{first:05d}_{second:05d}.npy")
         points = np.load(scene / "alltracker" / f"{first:05d}_{first:05d}.npy")[:, :2]

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -55,13 +56,18 @@ class OpticalFlow(Artefact):
     def _open(self) -> OrderedDict[int, AnyArray]:
         return OrderedDict()
 
+    @cached_property
+    def _opening(self) -> Any:
+        return Lock()
+
     def _file(self, number: int) -> AnyArray:
-        if number not in self._open:
-            self._open[number] = self.files.mapped(f"{self.frames.stems[number]}.npy")
-            if len(self._open) > _OPEN_FILES:
-                self._open.popitem(last=False)
-        self._open.move_to_end(number)
-        return self._open[number]
+        with self._opening:  # several threads read
+            if number not in self._open:
+                self._open[number] = self.files.mapped(f"{self.frames.stems[number]}.npy")
+                if len(self._open) > _OPEN_FILES:
+                    self._open.popitem(last=False)
+            self._open.move_to_end(number)
+            return self._open[number]
 
     def field(self, query: int, target: int) -> Float32Array:
         """The stored field (h, w, 2) from frame ``query`` to frame ``target``."""

@@ -6,16 +6,15 @@ Shapes: (h, w) cells of the grid.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from threading import Lock
 
 import cv2
 import numpy as np
 
-from dynprep.arrays import AnyArray, Float32Array
+from dynprep.arrays import BoolArray, Float32Array
 from dynprep.artefacts.motion import OpticalFlow
 from dynprep.vision.sampling import inside, pixel_grid
 
-_KEPT = 24  # frames whose links are held
+_KEPT = 12  # frames whose links are held
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class FlowLink:
     flow: Float32Array
     place: Float32Array
     trust: Float32Array
-    within: AnyArray
+    within: BoolArray
 
     def read(self, field: Float32Array) -> Float32Array:
         """The other frame's ``field`` (h, w) where each cell has gone."""
@@ -47,13 +46,11 @@ class FlowLinks:
         self._distances = [sign * d for d in distances for sign in (1, -1)]
         self._scale = np.array([size[1] / flow.frames.width, size[0] / flow.frames.height])
         self._grid = pixel_grid(*size)
-        self._lock = Lock()  # the artefact's open files are not shared between threads
         self.of = lru_cache(_KEPT)(self._links)
         self._field = lru_cache(_KEPT * len(self._distances))(self._shrunk)
 
     def _shrunk(self, query: int, target: int) -> Float32Array:
-        with self._lock:
-            field = self._flow.field(query, target)
+        field = self._flow.field(query, target)
         shrunk = cv2.resize(field, self._size[::-1], interpolation=cv2.INTER_AREA)
         return (shrunk * self._scale).astype(np.float32)
 

@@ -11,7 +11,6 @@ from threading import Lock
 
 import cv2
 import numpy as np
-from skimage.filters import threshold_otsu
 
 from dynprep.arrays import BoolArray, Float32Array, UInt8Array
 from dynprep.artefacts.base import Artefact, Scene
@@ -26,12 +25,16 @@ from dynprep.vision.appearance import log_odds
 from dynprep.vision.border import against_border
 
 _KEPT = 32  # frames whose evidence is held
-_AROUND = 2  # frames on each side whose fastest pixels set a frame's scale
+_THREADS = 8  # more would need more frames held
+_STEPS = 255  # of a label
+_STILL = 1e-3  # working pixels a frame that are never told from none
+_AROUND = 2  # frames on each side that set a frame's scale and that the border's motion is measured against
 
 
 @dataclass(frozen=True)
 class MovingMask:
-    """mask (H, W) of a frame; motion (h, w): own motion in working pixels a frame; threshold: above which it counts."""
+    """mask (H, W) of a frame; motion (h, w): the own motion, in working pixels a frame, that a cell's evidence amounts
+    to; threshold: the one that counts half."""
 
     number: int
     mask: BoolArray
@@ -63,6 +66,13 @@ class Moving(Labelling):
         return _MovingClip(self, scene).masks()
 
 
+def _otsu(labels: Float32Array) -> float:
+    """The threshold (Otsu 1979) between low and high labels (n) in 0..1."""
+    steps = np.round(labels * _STEPS).astype(np.uint8)
+    threshold, _ = cv2.threshold(steps, 0, _STEPS, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return float(threshold) / _STEPS
+
+
 class _MovingClip:
     """Finds what moves in a clip, in two passes over its frames; what is held does not grow with their number.
 
@@ -76,7 +86,8 @@ class _MovingClip:
         self._work, self._size = options.work(scene.frames), options.cells(scene.frames)
         self._links = FlowLinks(scene[OpticalFlow], self._size, options.reach)
         noise = scene[CameraPath].poses.noise * self._work[1] / scene.frames.width
-        self._noise_threshold = max(options.least_motion, options.noise_factor * noise)
+        self._least = max(options.least_motion, _STILL)
+        self._noise_threshold = max(self._least, options.noise_factor * noise)
         self._reading = Lock()
         self._speeds = lru_cache(_KEPT)(self._find_speeds)
         self._evidence = lru_cache(_KEPT)(self._find_evidence)
@@ -92,7 +103,7 @@ class _MovingClip:
         motion = cv2.resize(maps.motion, small, interpolation=cv2.INTER_AREA)
         measured = cv2.resize(maps.measured, small, interpolation=cv2.INTER_AREA)
         per_cell = self._work[1] / self._size[1]
-        sharpest = self._o.least_motion / per_cell
+        sharpest = self._least / per_cell
         residuals = [
             np.where(
                 link.within,
@@ -103,9 +114,13 @@ class _MovingClip:
             for link in self._links.of(number)
             if abs(link.other - number) <= _AROUND
         ]
-        # the second lowest: one neighbour may be wrong by chance, as with the own motion's lower quartile
-        beside = np.sort(residuals, 0)[min(1, len(residuals) - 1)] if residuals else 0 * motion
-        return motion, np.where(np.isfinite(beside), beside, 0).astype(np.float32), measured
+        if not residuals:
+            return motion, motion, measured
+        # the second lowest of those on the image: one may be wrong by chance; what leaves it has motion's own
+        lowest = np.sort(residuals, 0)
+        beside = lowest[min(1, len(residuals) - 1)]
+        beside = np.where(np.isfinite(beside), beside, lowest[0])
+        return motion, np.where(np.isfinite(beside), beside, motion).astype(np.float32), measured
 
     def _thresholds(self, number: int) -> tuple[float, float]:
         """Own motion that counts half, against the camera's path and against the border, in working pixels a frame."""
@@ -114,7 +129,7 @@ class _MovingClip:
             self._speeds(n)
             for n in range(max(0, number - _AROUND), min(last, number + _AROUND) + 1)
         ]
-        floors = (self._noise_threshold, max(self._o.least_motion, 1e-3))
+        floors = (self._noise_threshold, self._least)
         result = []
         for kind, floor in enumerate(floors):
             fastest = np.median(
@@ -146,18 +161,13 @@ class _MovingClip:
         with self._reading:
             return self._scene[Images].rgb(self._frames.stems[number])
 
-    def _linked(self, number: int) -> tuple[Float32Array, Float32Array]:
-        """Evidence and trust (h, w) averaged along the flow."""
-        evidence = self._links.average(number, self._evidence, self._trust)
-        return evidence, self._links.average(number, self._trust)
-
     def _samples(self, number: int) -> tuple[Float32Array, Float32Array, Float32Array]:
         """Inputs (n, 6), evidence (n) and trust (n) of cells drawn from a frame."""
         cells = self._size[0] * self._size[1]
         count = min(cells, max(1, self._o.samples // len(self._frames)))
         draw = np.random.default_rng([self._o.seed, number])
         chosen = draw.choice(cells, count, replace=False)
-        evidence, _ = self._linked(number)
+        evidence = self._links.average(number, self._evidence, self._trust)
         inputs = self._colours(number).reshape(cells, -1)[chosen]
         return inputs, evidence.ravel()[chosen], self._trust(number).ravel()[chosen]
 
@@ -169,22 +179,26 @@ class _MovingClip:
         labels = np.concatenate([self._appearance(inputs) for inputs, _, _ in drawn])
         level = self._o.least_label
         if labels.min() < labels.max():
-            level = max(level, float(threshold_otsu(labels)))  # type: ignore[no-untyped-call]
+            level = max(level, _otsu(labels))
         self._level = float(log_odds(np.array(level)))
 
     def _mask(self, number: int) -> MovingMask:
         """The second pass, of one frame."""
-        evidence, trust = self._linked(number)
+        evidence = self._links.average(number, self._evidence, self._trust)
+        trust = self._links.average(number, self._trust)
         appearance = log_odds(self._appearance(self._colours(number))) - self._level
         odds = appearance + trust * log_odds(evidence)
         mask = self._o.cut(self._rgb(number), odds, self._frames)
-        return MovingMask(number, mask, self._speeds(number)[0], self._thresholds(number)[0])
+        threshold = self._thresholds(number)[0]
+        joined = threshold * np.exp(log_odds(self._evidence(number)) / 2)
+        return MovingMask(number, mask, joined.astype(np.float32), threshold)
 
     def masks(self) -> Iterator[MovingMask]:
         """The masks of all frames, in order."""
-        with ThreadPoolExecutor(cores()) as pool:
+        threads = min(cores(), _THREADS)
+        with ThreadPoolExecutor(threads) as pool:
             self._learn(pool)
-            ahead = 2 * cores()  # so that masks wait for their writer in bounded number
+            ahead = 2 * threads  # so that masks wait for their writer in bounded number
             for start in range(0, len(self._frames), ahead):
                 numbers = range(start, min(start + ahead, len(self._frames)))
                 yield from pool.map(self._mask, numbers)

@@ -73,6 +73,7 @@ class Appearance:
         """Keep this share, 0..1, of the weight of all that was learnt."""
         self._matrix *= share
         self._vector *= share
+        self._solved = None
 
     def __call__(self, inputs: Float32Array) -> Float32Array:
         """Labels (...) in 0..1 that go with inputs (..., D)."""

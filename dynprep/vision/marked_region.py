@@ -12,9 +12,8 @@ from dynprep.arrays import BoolArray, UInt8Array, check_shapes
 
 _ROUNDS = 5  # of GrabCut
 _DISC = 0.012  # radius of what a point marks for certain, as a share of the long side
-_REACH = (
-    0.25  # how far from its points an object may reach without a box, as a share of the long side
-)
+# shares of the long side: how far from its points an object may reach without a box, and where it is likely
+_REACH, _CLOSE = 0.25, 0.08
 
 
 def marked_region(
@@ -31,25 +30,24 @@ def marked_region(
     check_shapes(rgb=(rgb, "H W 3"))
     height, width = rgb.shape[:2]
     longest = max(height, width)
+    places = [(min(round(x), width - 1), min(round(y), height - 1)) for x, y, _ in points]
+    signs = [is_inside for _, _, is_inside in points]
+    inside = [place for place, sign in zip(places, signs, strict=True) if sign]
     near = np.zeros((height, width), np.uint8)
     if box is not None:
         left, top, right, bottom = (round(v) for v in box)
-        near[max(0, top) : bottom + 1, max(0, left) : right + 1] = 1
+        near[min(top, height - 1) : bottom + 1, min(left, width - 1) : right + 1] = 1
     else:
-        for x, y, is_inside in points:
-            if is_inside:
-                cv2.circle(near, (round(x), round(y)), round(_REACH * longest), 1, cv2.FILLED)
+        for place in inside:
+            cv2.circle(near, place, round(_REACH * longest), 1, cv2.FILLED)
     trimap = np.where(near > 0, cv2.GC_PR_FGD, cv2.GC_BGD).astype(np.uint8)
     if box is None:  # a disc holds more background than a box that was drawn around the object
         trimap[near > 0] = cv2.GC_PR_BGD
-        for x, y, is_inside in points:
-            if is_inside:
-                close = round(_REACH * longest / 3)
-                cv2.circle(trimap, (round(x), round(y)), close, cv2.GC_PR_FGD, cv2.FILLED)
-    for x, y, is_inside in points:
+        for place in inside:
+            cv2.circle(trimap, place, round(_CLOSE * longest), cv2.GC_PR_FGD, cv2.FILLED)
+    for place, is_inside in zip(places, signs, strict=True):
         label = cv2.GC_FGD if is_inside else cv2.GC_BGD
-        cv2.circle(trimap, (round(x), round(y)), max(1, round(_DISC * longest)), label, cv2.FILLED)
-    inside = [(round(x), round(y)) for x, y, is_inside in points if is_inside]
+        cv2.circle(trimap, place, max(1, round(_DISC * longest)), label, cv2.FILLED)
     if (trimap % 2 == 0).any() and (trimap % 2 == 1).any():  # even labels are background
         cv2.setRNGSeed(0)
         models = np.zeros((1, 65)), np.zeros((1, 65))

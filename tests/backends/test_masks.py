@@ -77,7 +77,10 @@ def test_a_drawn_mask_is_kept_as_it_is_and_objects_have_their_ids(
     run_here: RunHere, clip: tuple[Path, list[np.ndarray]], tmp_path: Path
 ) -> None:
     Image.fromarray(clip[1][2].astype(np.uint8)).save(tmp_path / "square.png")
-    corner = {"object": 3, "frame": 5, "box": [0, 0, 20, 20]}
+    place = np.zeros(SIZE, np.uint8)
+    place[:20, :20] = 1
+    Image.fromarray(place).save(tmp_path / "corner.png")
+    corner = {"object": 3, "frame": 5, "mask": "corner.png"}
     prompts = {"square": [{"object": 2, "frame": 2, "mask": "square.png"}, corner]}
     (tmp_path / "prompts.json").write_text(json.dumps(prompts))
     file = f"masks.prompts={tmp_path / 'prompts.json'}"
@@ -100,6 +103,31 @@ def test_a_point_outside_of_the_image_is_one_line(
 ) -> None:
     with pytest.raises(UserError, match=r"400, 50 lies outside of the images"):
         masks(run_here, clip[0], "masks=propagate", "masks.points=[[400,50,1]]")
+
+
+def test_a_mark_that_holds_nothing_is_one_line(
+    run_here: RunHere, clip: tuple[Path, list[np.ndarray]]
+) -> None:
+    with pytest.raises(UserError, match="what marks object 1 on frame 2 holds no pixel"):
+        masks(
+            run_here, clip[0], "masks=propagate", "masks.box=[3.4,3.4,3.45,3.45]", "masks.frame=2"
+        )
+
+
+def test_a_later_point_outside_takes_from_the_object_and_keeps_the_rest(
+    run_here: RunHere, clip: tuple[Path, list[np.ndarray]], tmp_path: Path
+) -> None:
+    left = places()
+    marks = [
+        {"object": 1, "frame": 0, "box": [left[0] - 1, 33, left[0] + 31, 65]},
+        {"object": 1, "frame": 3, "points": [[left[3] + 28, 49, 0]]},
+    ]
+    (tmp_path / "prompts.json").write_text(json.dumps({"square": marks}))
+    found = made(
+        masks(run_here, clip[0], "masks=propagate", f"masks.prompts={tmp_path / 'prompts.json'}")
+    )
+    assert found[2][49, left[2] + 28] == 255
+    assert found[3][49, left[3] + 28] == 0 and found[3][49, left[3] + 8] == 255
 
 
 def test_nothing_moves_in_one_frame_and_nothing_is_found(run_here: RunHere, tmp_path: Path) -> None:

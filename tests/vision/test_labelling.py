@@ -109,3 +109,9 @@ def test_a_point_or_a_box_marks_the_square_and_a_point_outside_takes_from_it() -
     assert jaccard(marked_region(rgb, [(30.0, 24.0, True)], None), square) > 0.95
     without = marked_region(rgb, [(22.0, 24.0, True), (42.0, 24.0, False)], None)
     assert without[24, 22] and not without[24, 42]
+
+
+def test_a_point_on_the_last_half_pixel_is_on_the_image() -> None:
+    rgb, _ = picture()
+    assert marked_region(rgb, [(W - 0.6, H - 0.6, True)], None)[H - 1, W - 1]
+    assert marked_region(rgb, [(W - 0.4, H - 0.4, True)], (W - 0.45, 0.0, W - 0.4, 9.0)).any()

@@ -1,11 +1,9 @@
 """Masks of what moves against the camera's motion."""
 
-from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 
-from dynprep.arrays import UInt8Array
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.motion import OpticalFlow
@@ -28,12 +26,9 @@ class MotionMasks(Moving, ClipMasks):
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         ids = ObjectIds()
         frames, flow = scene.frames, scene[OpticalFlow]
-        step = min(flow.offsets)
-        earlier: deque[UInt8Array] = deque(maxlen=step)
+        objects = np.zeros(frames.size, np.uint8)
         for found in self.moving(scene):
-            carried = np.zeros(frames.size, np.uint8)
-            if len(earlier) == step:
-                carried = flow.carried(earlier[0], found.number - step, found.number)
-            objects = ids.name(found.mask, carried)
-            earlier.append(objects)
+            if found.number:
+                objects = flow.carried(objects, found.number - 1, found.number)
+            objects = ids.name(found.mask, objects)
             ObjectMasks.write_objects(writer, frames, frames.stems[found.number], objects)

@@ -16,6 +16,7 @@ from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.motion import OpticalFlow
 from dynprep.backends.flow_links import FlowLinks
 from dynprep.backends.prompted import Prompted
+from dynprep.errors import UserError
 from dynprep.options import AtLeastOne, OpenShare, Positive, Share
 from dynprep.scene.prompts import Prompt, drawn
 from dynprep.scene.resolution import resize
@@ -24,10 +25,14 @@ from dynprep.store import ItemWriter
 from dynprep.vision.appearance import log_odds
 from dynprep.vision.marked_region import marked_region
 
+_LITTLE = np.float32(1e-3)  # trust in what lies where a cell that has lost its trace was
+_COVERED = 0.1  # share of a cell above which an object is in it
+
 
 @dataclass
 class PropagatedMasks(Prompted, ClipMasks):
-    """Each marked object's mask, carried from frame to frame along the flow, forward and backward from its first mark.
+    """Each marked object's mask, carried from frame to frame along the flow, forward and backward from the
+    first marked frame of the clip.
 
     What the flow brings is weighed against what colours and places say that the object has had so far, and the sum is
     cut out along colour edges.
@@ -46,6 +51,10 @@ class PropagatedMasks(Prompted, ClipMasks):
         both = dict.fromkeys((*self.prompt_reads(), Images, OpticalFlow))
         return tuple(both)
 
+    def ignored(self) -> dict[str, str]:
+        time = {} if self.is_auto else {"time": "masks are carried from frame to frame"}
+        return super().ignored() | time
+
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         prompts = self.prompts_of(scene, writer)
         frames, first = scene.frames, min(p.frame for p in prompts)
@@ -60,9 +69,8 @@ class PropagatedMasks(Prompted, ClipMasks):
                 ids = np.zeros(frames.size, np.uint8)
                 rgb = scene[Images].rgb(frames.stems[frame])
                 for number, carried in objects.items():
-                    ids[carried.mask(frame, rgb)] = (
-                        number  # the lowest id is in front where two meet
-                    )
+                    mask = carried.mask(frame, rgb)
+                    ids[mask] = number  # the lowest id is in front where two meet
                 if frame == first and order.step < 0:
                     continue  # the forward walk has written it
                 empty += not ids.any()
@@ -87,14 +95,14 @@ class _Carried:
         """The mask (H, W) of the next frame (H, W, 3); empty before the object was marked."""
         colours = resize(rgb, self._cells)
         mark = self._marks.get(number)
-        if mark is not None:
+        if mark is not None and not _takes_away(mark):
             mask = _marked(rgb, mark)
             near = self._around(self._shares(mask))
         elif not self._known:
             return np.zeros(self._frames.size, bool)
         else:
             carried, trust = self._brought(number)
-            near = self._around(carried)
+            near = self._around(carried) & ~self._taken(mark)
             appearance = self._model(self._model.inputs(colours, 0.0, _middle(carried)))
             odds = log_odds(appearance) + self._o.flow_weight * trust * log_odds(carried)
             mask = self._o.cut(rgb, np.where(near, odds, -np.abs(odds)), self._frames)
@@ -117,14 +125,12 @@ class _Carried:
     def _brought(self, number: int) -> tuple[Float32Array, Float32Array]:
         """What the flow brings from known frames, as shares of cells, and how much it is to be trusted, (h, w)."""
         total, weights = np.zeros(self._cells, np.float32), np.zeros(self._cells, np.float32)
-        some = np.full(self._cells, 1e-3, np.float32)
         for link in self._links.of(number):
             if link.other in self._known:
-                # a cell that has lost its trace still takes a little of what lies there
-                weight = np.maximum(link.trust, some)
+                weight = np.maximum(link.trust, _LITTLE)
                 total += weight * link.read(self._known[link.other])
                 weights += weight
-        carried: Float32Array = np.divide(total, np.maximum(weights, 1e-6), dtype=np.float32)
+        carried: Float32Array = np.divide(total, np.maximum(weights, _LITTLE), dtype=np.float32)
         return carried, np.minimum(weights, 1)
 
     def _held(self, mask: BoolArray, carried: Float32Array) -> BoolArray:
@@ -138,19 +144,46 @@ class _Carried:
         kept: BoolArray = (held >= self._o.support)[parts] & mask
         return kept
 
+    def _taken(self, mark: Prompt | None) -> BoolArray:
+        """Cells (h, w) that points outside of the object take from what is carried."""
+        taken = np.zeros(self._cells, np.uint8)
+        height, width = self._cells
+        scale = width / self._frames.width, height / self._frames.height
+        for x, y, _ in mark.points if mark is not None else ():
+            reach = max(1, round(self._o.margin * max(self._cells) / 2))
+            cv2.circle(taken, (int(x * scale[0]), int(y * scale[1])), reach, 1, cv2.FILLED)
+        return taken > 0
+
     def _around(self, share: Float32Array) -> BoolArray:
         """Cells (h, w) that the object may have reached."""
         reach = 2 * round(self._o.margin * max(self._cells)) + 1
-        return cv2.dilate((share > 0.1).astype(np.uint8), np.ones((reach, reach))) > 0
+        return cv2.dilate((share > _COVERED).astype(np.uint8), np.ones((reach, reach))) > 0
 
 
-def _marked(rgb: UInt8Array, prompt: Prompt) -> BoolArray:
-    """The region (H, W) that a prompt marks on its frame."""
-    if prompt.mask is not None:
-        return drawn(prompt.mask)
-    if prompt.region is not None:
-        return prompt.region
-    return marked_region(rgb, prompt.points, prompt.box)
+def _takes_away(mark: Prompt) -> bool:
+    """Whether a mark has nothing but points outside of the object."""
+    return (
+        mark.box is None
+        and mark.mask is None
+        and mark.region is None
+        and not any(inside for *_, inside in mark.points)
+    )
+
+
+def _marked(rgb: UInt8Array, mark: Prompt) -> BoolArray:
+    """The region (H, W) that a mark gives on its frame. Raises UserError where it is empty."""
+    if mark.mask is not None:
+        region = drawn(mark.mask)
+    elif mark.region is not None:
+        region = mark.region
+    else:
+        region = marked_region(rgb, mark.points, mark.box)
+    if not region.any():
+        raise UserError(
+            f"masks: what marks object {mark.object} on frame {mark.frame} holds no pixel of an object; mark it by a "
+            "larger box, by more points, or by a drawn mask"
+        )
+    return region
 
 
 def _middle(share: Float32Array) -> tuple[float, float]:
