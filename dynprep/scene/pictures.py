@@ -44,6 +44,8 @@ def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
         raise UserError(f"{folder}: no such folder; check the path") from None
     except NotADirectoryError:
         raise UserError(f"{folder}: is a file, a folder is needed; check the path") from None
+    except OSError as error:  # such as a name that is too long
+        raise UserError(f"{folder}: cannot be read ({error.strerror}); check the path") from None
     return sorted((p for p in paths if not p.name.startswith(".") and p.is_file()), key=natural)
 
 

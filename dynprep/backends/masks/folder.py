@@ -1,5 +1,6 @@
 """Masks from files of the user's."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -56,7 +57,7 @@ class FolderMasks(Masks[BoolArray]):
             )
         path = Path(self.path).expanduser()
         inner = path / source.name
-        return inner if inner.is_dir() else path
+        return inner if os.path.isdir(inner) else path  # which takes names of any length
 
     def outside(self, source: Source) -> dict[str, str]:
         return {"masks": sha256_of_all(listing(self.folder(source)))}

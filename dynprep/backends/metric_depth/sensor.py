@@ -1,5 +1,6 @@
 """Depth that came with the frames: RGB-D cameras, LiDAR phones, simulators."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,7 +72,7 @@ class SensorDepth(MetricDepth[SensorSample]):
             return source.sensor
         path = Path(self.path).expanduser()
         inner = path / source.name
-        return inner if inner.is_dir() else path
+        return inner if os.path.isdir(inner) else path  # which takes names of any length
 
     def outside(self, source: Source) -> dict[str, str]:
         return {"depth": sha256_of_all(listing(self.folder(source), _SUFFIXES))}
