@@ -45,7 +45,8 @@ def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     except NotADirectoryError:
         raise UserError(f"{folder}: is a file, a folder is needed; check the path") from None
     except OSError as error:  # such as a name that is too long
-        raise UserError(f"{folder}: cannot be read ({error.strerror}); check the path") from None
+        shown = str(folder)[:_SHOWN]
+        raise UserError(f"{shown}: cannot be read ({error.strerror}); check the path") from None
     return sorted((p for p in paths if not p.name.startswith(".") and p.is_file()), key=natural)
 
 
