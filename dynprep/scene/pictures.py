@@ -36,6 +36,9 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p]
 
 
+_SHOWN = 200  # letters of a path that a message shows, when it is too long to be one
+
+
 def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     """Visible files of ``folder`` with one of ``suffixes`` (any case) in natural order."""
     try:
