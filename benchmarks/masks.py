@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from dynprep.arrays import BoolArray
 from dynprep.metrics.regions import boundary_f, jaccard
+from dynprep.scene.prompts import drawn
 
 _ROOT = Path(__file__).parents[1]
 _WIDEST = 22  # letters of a clip's name that are shown
@@ -57,21 +57,16 @@ def clips(folder: Path) -> list[Clip]:
         for path in (folder / "JPEGImages" / "480p").glob("*")
     ]
     pairs += [(path, path.parent / "masks") for path in folder.glob("*/images")]
-    found = [
+    complete = [
         Clip(labels.parent.name if labels.name == "masks" else labels.name, images, labels)
         for images, labels in sorted(pairs)
         if labels.is_dir()
     ]
-    if not found:
+    if not complete:
         sys.exit(
             f"{folder}: neither JPEGImages/480p/CLIP with Annotations/480p/CLIP nor CLIP/images with CLIP/masks"
         )
-    return found
-
-
-def _mask(path: Path) -> BoolArray:
-    with Image.open(path) as image:
-        return np.asarray(image if image.mode in ("P", "L", "1") else image.convert("L")) > 0
+    return complete
 
 
 def _flicker(masks: Sequence[BoolArray]) -> float:
@@ -81,7 +76,7 @@ def _flicker(masks: Sequence[BoolArray]) -> float:
 def scores(clip: Clip, overrides: Sequence[str], first_frame: bool, folder: Path) -> Scores:
     """Run one clip and hold its masks against the labels."""
     run = folder / "runs" / clip.name
-    given = [
+    arguments = [
         "stages=[masks]",
         "masks=motion",
         "logger=none",
@@ -95,18 +90,21 @@ def scores(clip: Clip, overrides: Sequence[str], first_frame: bool, folder: Path
         entry = {"object": 1, "frame": 0, "mask": str(labels[0])}
         # the scene is called as the folder of its frames, or as that folder's parent
         prompts.write_text(json.dumps({name: [entry] for name in {clip.name, clip.images.name}}))
-        given.append(f"masks.prompts={prompts}")
-    given += [f"hydra.run.dir={run}", f"store_dir={folder / 'store'}"]
+        arguments.append(f"masks.prompts={prompts}")
+    arguments += [f"hydra.run.dir={run}", f"store_dir={folder / 'store'}"]
     done = subprocess.run(
-        [sys.executable, str(_ROOT / "run.py"), *given], capture_output=True, text=True, check=False
+        [sys.executable, str(_ROOT / "run.py"), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(done.stderr)
     record: dict[str, Any] = json.loads((run / "run.json").read_text())
     (seconds,) = [stage["seconds"] for stage in record["stages"] if stage["name"] == "masks"]
     (written,) = (run / "dataset").glob("*/masks")
-    masks = [_mask(path) for path in sorted(written.glob("*.png"))]
-    truth = [_mask(path) for path in labels]
+    masks = [drawn(path) for path in sorted(written.glob("*.png"))]
+    truth = [drawn(path) for path in labels]
     if len(masks) != len(truth):
         sys.exit(f"{clip.labels}: {len(truth)} labels, {clip.images} has {len(masks)} frames")
     pairs = list(zip(masks, truth, strict=True))[1 if first_frame else 0 :]
@@ -131,23 +129,23 @@ def main() -> None:
     parser.add_argument("--clips", help="only these, separated by commas")
     parser.add_argument("--first-frame", action="store_true", help="the first label is a prompt")
     parser.add_argument(
-        "--work", type=Path, help="folder for runs and store, kept; a temporary one without"
+        "--work", type=Path, help="folder in which runs and store stay; a temporary one without"
     )
-    given = parser.parse_intermixed_args()
-    chosen = clips(given.folder.resolve())
-    if given.clips:
-        names = given.clips.split(",")
+    options = parser.parse_intermixed_args()
+    chosen = clips(options.folder.resolve())
+    if options.clips:
+        names = options.clips.split(",")
         missing = sorted(set(names) - {clip.name for clip in chosen})
         if missing:
-            sys.exit(f"--clips: {given.folder} has no {', '.join(missing)}")
+            sys.exit(f"--clips: {options.folder} has no {', '.join(missing)}")
         chosen = [clip for clip in chosen if clip.name in names]
     rows = []
     print(f"{'clip':{_WIDEST}} {'J':>7} {'F':>7} {'flicker':>8} {'seconds':>8}")
     with tempfile.TemporaryDirectory() as temporary:
-        work = (given.work or Path(temporary)).resolve()
+        work = (options.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         for clip in chosen:
-            one = scores(clip, given.overrides, given.first_frame, work)
+            one = scores(clip, options.overrides, options.first_frame, work)
             rows.append([one.j, one.f, one.flicker, one.seconds])
             print(_row(clip.name, rows[-1]), flush=True)
     print(_row("mean", np.mean(rows, 0).tolist()))

@@ -20,6 +20,7 @@ from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
 from dynprep.vision.sampling import inside, sample
 
+_OPENING = Lock()  # threads of one process read the files of an artefact together
 _OPEN_FILES = 64  # memory-mapped flow files that one reader holds open
 _FASTEST_SHOWN = 2.0  # working pixels a frame of own motion that is drawn dark red
 
@@ -56,12 +57,8 @@ class OpticalFlow(Artefact):
     def _open(self) -> OrderedDict[int, AnyArray]:
         return OrderedDict()
 
-    @cached_property
-    def _opening(self) -> Any:
-        return Lock()
-
     def _file(self, number: int) -> AnyArray:
-        with self._opening:  # several threads read
+        with _OPENING:
             if number not in self._open:
                 self._open[number] = self.files.mapped(f"{self.frames.stems[number]}.npy")
                 if len(self._open) > _OPEN_FILES:

@@ -14,7 +14,7 @@ from dynprep.arrays import BoolArray, Float32Array
 from dynprep.artefacts.motion import OpticalFlow
 from dynprep.vision.sampling import inside, pixel_grid
 
-_KEPT = 12  # frames whose links are held
+_CACHED = 12  # frames whose links are cached
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class FlowLinks:
         self._distances = [sign * d for d in distances for sign in (1, -1)]
         self._scale = np.array([size[1] / flow.frames.width, size[0] / flow.frames.height])
         self._grid = pixel_grid(*size)
-        self.of = lru_cache(_KEPT)(self._links)
-        self._field = lru_cache(_KEPT * len(self._distances))(self._shrunk)
+        self.of = lru_cache(_CACHED)(self._links)
+        self._field = lru_cache(_CACHED * len(self._distances))(self._shrunk)
 
     def _shrunk(self, query: int, target: int) -> Float32Array:
         field = self._flow.field(query, target)

@@ -1,4 +1,4 @@
-"""Objects told from background by colour and place on a coarse grid, then cut out along colour edges.
+"""Objects separated from the background by colour and place on a coarse grid, then cut out along colour edges.
 
 Shapes: (H, W) pixels of ``images/``, (h, w) cells of the grid.
 """

@@ -24,10 +24,10 @@ from dynprep.scene.resolution import resize
 from dynprep.vision.appearance import log_odds
 from dynprep.vision.border import against_border
 
-_KEPT = 32  # frames whose evidence is held
-_THREADS = 8  # more would need more frames held
+_CACHED = 32  # frames whose evidence is cached
+_THREADS = 8  # more would need more cached frames
 _STEPS = 255  # of a label
-_STILL = 1e-3  # working pixels a frame that are never told from none
+_STILL = 1e-3  # working pixels a frame that are not distinguished from none
 _AROUND = 2  # frames on each side that set a frame's scale and that the border's motion is measured against
 
 
@@ -89,9 +89,9 @@ class _MovingClip:
         self._least = max(options.least_motion, _STILL)
         self._noise_threshold = max(self._least, options.noise_factor * noise)
         self._reading = Lock()
-        self._speeds = lru_cache(_KEPT)(self._find_speeds)
-        self._evidence = lru_cache(_KEPT)(self._find_evidence)
-        self._trust = lru_cache(_KEPT)(self._find_trust)
+        self._speeds = lru_cache(_CACHED)(self._find_speeds)
+        self._evidence = lru_cache(_CACHED)(self._find_evidence)
+        self._trust = lru_cache(_CACHED)(self._find_trust)
         self._appearance = options.appearance()
         self._level = 0.0  # log-odds of the label from which appearance speaks for an object
 
@@ -118,9 +118,9 @@ class _MovingClip:
             return motion, motion, measured
         # the second lowest of those on the image: one may be wrong by chance; what leaves it has motion's own
         lowest = np.sort(residuals, 0)
-        beside = lowest[min(1, len(residuals) - 1)]
-        beside = np.where(np.isfinite(beside), beside, lowest[0])
-        return motion, np.where(np.isfinite(beside), beside, motion).astype(np.float32), measured
+        second = lowest[min(1, len(residuals) - 1)]
+        second = np.where(np.isfinite(second), second, lowest[0])
+        return motion, np.where(np.isfinite(second), second, motion).astype(np.float32), measured
 
     def _thresholds(self, number: int) -> tuple[float, float]:
         """Own motion that counts half, against the camera's path and against the border, in working pixels a frame."""
@@ -140,10 +140,12 @@ class _MovingClip:
 
     def _find_evidence(self, number: int) -> Float32Array:
         """How clearly each cell (h, w) moves by itself, 0..1; 0.5 at the threshold."""
-        motion, beside, _ = self._speeds(number)
+        by_camera, by_border, _ = self._speeds(number)
         a, b = (
             speed**2 / (speed**2 + threshold**2)
-            for speed, threshold in zip((motion, beside), self._thresholds(number), strict=True)
+            for speed, threshold in zip(
+                (by_camera, by_border), self._thresholds(number), strict=True
+            )
         )
         weight = self._o.border_weight
         return np.asarray(a ** (1 - weight) * b**weight, np.float32)

@@ -53,8 +53,8 @@ class Prompted(Moving):
         return self.motion_reads() if self.is_auto else (Images,)
 
     def ignored(self) -> dict[str, str]:
-        kept = {f.name for f in fields(Labelling if self.labels_cells else Stage)}
-        motion = [f.name for f in fields(Moving) if f.name not in kept]
+        used = {f.name for f in fields(Labelling if self.labels_cells else Stage)}
+        motion = [f.name for f in fields(Moving) if f.name not in used]
         return {} if self.is_auto else dict.fromkeys(motion, "prompts is not auto")
 
     def marked(self, source: Source) -> tuple[list[Prompt], str]:
@@ -101,7 +101,7 @@ class Prompted(Moving):
         return replace(self, prompts=None, box=None, points=[point], frame=0)
 
     def prompts_of(self, scene: Scene, writer: ItemWriter) -> list[Prompt]:
-        """What is marked in a scene, which ``check`` has seen unless it is found here."""
+        """What is marked in a scene, which ``check`` has seen; with ``auto``, what moves most clearly."""
         if self.is_auto:
             return [self._clearest(scene, writer)]
         prompts, where = self.marked(scene.source)
@@ -113,10 +113,10 @@ class Prompted(Moving):
 
         Raises UserError for a clip in which nothing moves by itself."""
         best: tuple[float, int, BoolArray] | None = None
-        for found in self.moving(scene):
-            region, clarity = clearest_part(found.mask, found.motion, found.threshold)
+        for moving in self.moving(scene):
+            region, clarity = clearest_part(moving.mask, moving.motion, moving.threshold)
             if clarity > 0 and (best is None or clarity > best[0]):
-                best = clarity, found.number, region
+                best = clarity, moving.number, region
         if best is None:
             raise UserError(
                 f"masks.prompts=auto: nothing in {scene.name} moves by itself; mark an object with masks.points"

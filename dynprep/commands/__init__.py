@@ -9,6 +9,7 @@ from dynprep.errors import UserError, printable
 from dynprep.stopping import STOPPED
 from dynprep.version import __version__
 
+_LONGEST_WORD = 300  # letters of one word in a fault; values may be of any length
 Command = Callable[[Sequence[str]], int]
 
 # the module of ``dynprep.commands`` that answers; imported when it is used, so that each answers at once
@@ -53,5 +54,6 @@ def main() -> int:
 
 def fail(text: str) -> int:
     """Say a fault in one line on standard error; returns the exit status for it."""
-    print(f"dynprep: {printable(' '.join(text.split()))}", file=sys.stderr)
+    words = (w if len(w) <= _LONGEST_WORD else f"{w[:_LONGEST_WORD]}…" for w in text.split())
+    print(f"dynprep: {printable(' '.join(words))}", file=sys.stderr)
     return 1

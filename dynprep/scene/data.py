@@ -13,7 +13,7 @@ from dynprep.foreign import shown
 from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive, Range, Seed
 from dynprep.scene import demo, video
 from dynprep.scene.image_files import SUFFIXES
-from dynprep.scene.pictures import Background, FramesSource, listing, natural
+from dynprep.scene.pictures import Background, FramesSource, listing, natural, scene_folder
 from dynprep.scene.source import OnError, Selection, Source
 from dynprep.scene.video import VideoSource
 from dynprep.store import Recipe, Store
@@ -111,8 +111,7 @@ class Data(ABC):
         """``truth``, or the folder in it that is called like the scene."""
         if self.truth is None:
             return None
-        folder = Path(self.truth).expanduser()
-        return folder / scene if (folder / scene).is_dir() else folder
+        return scene_folder(Path(self.truth).expanduser(), scene)
 
 
 @dataclass

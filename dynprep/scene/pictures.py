@@ -1,6 +1,7 @@
 """Image files as upright 8-bit RGB, whatever they hold; folders of frames as scenes."""
 
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from PIL import Image, ImageOps
 from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 from dynprep.files import sha256
+from dynprep.foreign import shown
 from dynprep.scene.image_files import (
     SUFFIXES,
     UnreadableImage,
@@ -36,7 +38,12 @@ def natural(path: Path) -> list[tuple[int, int, str]]:
     return [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in parts if p]
 
 
-_SHOWN = 200  # letters of a path that a message shows, when it is too long to be one
+def scene_folder(folder: Path, scene: str) -> Path:
+    """The folder in ``folder`` that is called like the scene, else ``folder`` itself."""
+    inner = folder / scene
+    return (
+        inner if os.path.isdir(inner) else folder
+    )  # Path.is_dir raises for names that are too long
 
 
 def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
@@ -48,8 +55,8 @@ def listing(folder: Path, suffixes: tuple[str, ...] = SUFFIXES) -> list[Path]:
     except NotADirectoryError:
         raise UserError(f"{folder}: is a file, a folder is needed; check the path") from None
     except OSError as error:  # such as a name that is too long
-        shown = str(folder)[:_SHOWN]
-        raise UserError(f"{shown}: cannot be read ({error.strerror}); check the path") from None
+        name = shown(str(folder))
+        raise UserError(f"{name}: cannot be read ({error.strerror}); check the path") from None
     return sorted((p for p in paths if not p.name.startswith(".") and p.is_file()), key=natural)
 
 

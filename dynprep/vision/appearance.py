@@ -28,7 +28,7 @@ class Appearance:
     """Ridge regression on random Fourier features of a Gaussian kernel (Rahimi and Recht 2007).
 
     It is smooth over similar colours at near places, and its cost does not depend on the number of samples. Samples
-    are added in parts; nothing of them is kept but a matrix of F × F.
+    are added in parts; nothing of them stays but a matrix of F × F.
     """
 
     def __init__(self, features: int, scales: Scales, seed: int) -> None:
@@ -86,6 +86,6 @@ class Appearance:
 
 
 def log_odds(share: FloatArray, least: float = 0.03) -> FloatArray:
-    """log(p / (1 - p)) of shares (...), which are kept ``least`` away from 0 and 1."""
+    """log(p / (1 - p)) of shares (...), clipped to be ``least`` away from 0 and 1."""
     p = np.clip(share, least, 1 - least)
     return np.asarray(np.log(p / (1 - p)))

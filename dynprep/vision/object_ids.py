@@ -20,7 +20,7 @@ class ObjectIds:
     """
 
     def __init__(self) -> None:
-        self.given = 0
+        self.count = 0
 
     def name(self, mask: BoolArray, carried: UInt8Array) -> UInt8Array:
         """Ids (H, W) of a mask, 0 outside. carried (H, W): the last frame's ids, brought here by flow, 0 for none.
@@ -38,6 +38,6 @@ class ObjectIds:
             if covered[part].any():
                 names[part] = covered[part].argmax()
             else:
-                self.given = min(self.given + 1, _MOST)
-                names[part] = self.given
+                self.count = min(self.count + 1, _MOST)
+                names[part] = self.count
         return names[parts]

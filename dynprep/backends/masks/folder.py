@@ -1,6 +1,5 @@
 """Masks from files of the user's."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from dynprep.files import sha256_of_all
 from dynprep.options import Range
 from dynprep.scene.frames import Frames, match_files
 from dynprep.scene.image_files import opened
-from dynprep.scene.pictures import listing
+from dynprep.scene.pictures import listing, scene_folder
 from dynprep.scene.source import Source
 from dynprep.scene.truth import Truth
 from dynprep.stages.masks import Masks
@@ -55,9 +54,7 @@ class FolderMasks(Masks[BoolArray]):
             raise UserError(
                 "masks.path is not set; say where the masks are, e.g. masks.path=R/masks"
             )
-        path = Path(self.path).expanduser()
-        inner = path / source.name
-        return inner if os.path.isdir(inner) else path  # which takes names of any length
+        return scene_folder(Path(self.path).expanduser(), source.name)
 
     def outside(self, source: Source) -> dict[str, str]:
         return {"masks": sha256_of_all(listing(self.folder(source)))}

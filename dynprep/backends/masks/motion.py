@@ -27,8 +27,8 @@ class MotionMasks(Moving, ClipMasks):
         ids = ObjectIds()
         frames, flow = scene.frames, scene[OpticalFlow]
         objects = np.zeros(frames.size, np.uint8)
-        for found in self.moving(scene):
-            if found.number:
-                objects = flow.carried(objects, found.number - 1, found.number)
-            objects = ids.name(found.mask, objects)
-            ObjectMasks.write_objects(writer, frames, frames.stems[found.number], objects)
+        for moving in self.moving(scene):
+            if moving.number:
+                objects = flow.carried(objects, moving.number - 1, moving.number)
+            objects = ids.name(moving.mask, objects)
+            ObjectMasks.write_objects(writer, frames, frames.stems[moving.number], objects)

@@ -106,7 +106,7 @@ class _Carried:
             appearance = self._model(self._model.inputs(colours, 0.0, _middle(carried)))
             odds = log_odds(appearance) + self._o.flow_weight * trust * log_odds(carried)
             mask = self._o.cut(rgb, np.where(near, odds, -np.abs(odds)), self._frames)
-            mask = self._held(mask, carried)
+            mask = self._supported(mask, carried)
         shares = self._shares(mask)
         self._known[number] = shares
         for old in [n for n in self._known if abs(n - number) >= self._o.carry]:
@@ -133,16 +133,16 @@ class _Carried:
         carried: Float32Array = np.divide(total, np.maximum(weights, _LITTLE), dtype=np.float32)
         return carried, np.minimum(weights, 1)
 
-    def _held(self, mask: BoolArray, carried: Float32Array) -> BoolArray:
-        """The parts of a mask (H, W) that the flow brings too: what only looks alike is no part of the object."""
+    def _supported(self, mask: BoolArray, carried: Float32Array) -> BoolArray:
+        """The parts of a mask (H, W) that the flow brings too: what only has its colours is no part of the object."""
         size = mask.shape[::-1]
         brought = cv2.resize(carried, size, interpolation=cv2.INTER_LINEAR)
         count, parts = cv2.connectedComponents(mask.astype(np.uint8))
         areas = np.bincount(parts.ravel(), minlength=count)
-        held = np.bincount(parts.ravel(), brought.ravel(), minlength=count) / np.maximum(areas, 1)
-        held[0] = 0
-        kept: BoolArray = (held >= self._o.support)[parts] & mask
-        return kept
+        share = np.bincount(parts.ravel(), brought.ravel(), minlength=count) / np.maximum(areas, 1)
+        share[0] = 0
+        supported: BoolArray = (share >= self._o.support)[parts] & mask
+        return supported
 
     def _taken(self, mark: Prompt | None) -> BoolArray:
         """Cells (h, w) that points outside of the object take from what is carried."""

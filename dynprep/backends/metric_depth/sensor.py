@@ -1,6 +1,5 @@
 """Depth that came with the frames: RGB-D cameras, LiDAR phones, simulators."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +20,7 @@ from dynprep.options import Positive
 from dynprep.scene.array_files import read_numbers
 from dynprep.scene.frames import match_files
 from dynprep.scene.image_files import opened
-from dynprep.scene.pictures import listing
+from dynprep.scene.pictures import listing, scene_folder
 from dynprep.scene.source import Source
 from dynprep.stages.base import NEUTRAL, parallel
 from dynprep.stages.metric_depth import MetricDepth
@@ -70,9 +69,7 @@ class SensorDepth(MetricDepth[SensorSample]):
                     " or choose metric_depth=parallax"
                 )
             return source.sensor
-        path = Path(self.path).expanduser()
-        inner = path / source.name
-        return inner if os.path.isdir(inner) else path  # which takes names of any length
+        return scene_folder(Path(self.path).expanduser(), source.name)
 
     def outside(self, source: Source) -> dict[str, str]:
         return {"depth": sha256_of_all(listing(self.folder(source), _SUFFIXES))}
