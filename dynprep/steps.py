@@ -254,8 +254,7 @@ def report(run: RunState) -> None:
             complete = run.plan.complete_stages(scene)
             if Images.name in complete:
                 maker = MediaMaker(scene.read(), run.folder / "media", run.store)
-                media = maker.make(complete, options.samples, options.points, options.rerun)
-                summary.media.append(media)
+                summary.media.append(maker.make(complete, options))
         summary.seconds = time.time() - run.record.started
         summary.peak_memory = _peak_memory()
         page = write_report(summary) if options.report else None

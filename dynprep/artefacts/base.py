@@ -1,6 +1,6 @@
 """What every artefact is: the one class that knows the files, numbers, pictures and scores of a result."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from dynprep.arrays import AnyArray, UInt8Array
 from dynprep.artefacts.files import Files, Place
+from dynprep.evenly import evenly
 from dynprep.scene.frames import Frames
 from dynprep.scene.source import Source
 from dynprep.store import NotFinite, Result
@@ -59,6 +60,8 @@ class Artefact:
     - ``picture``: draws a frame of it, None where there is nothing to see
     - ``scorers``: functions that score it, against truth and without
     - ``agreement``: how two of it are compared, None where they are not
+
+    It may have a ``video_title``, and is then shown as a video too.
     """
 
     name: ClassVar[str]
@@ -69,6 +72,7 @@ class Artefact:
     picture: ClassVar[Picture | None]
     scorers: ClassVar[tuple[Scorer, ...]]
     agreement: ClassVar[Agreement | None]
+    video_title: ClassVar[str] = ""
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "name",
@@ -111,6 +115,12 @@ class Artefact:
     def drawable_stems(self) -> list[str]:
         """Stems of the frames that ``picture`` can draw."""
         return self.frames.stems
+
+    def video(self, scene: "SceneResults", count: int) -> Iterator[UInt8Array]:
+        """The pictures (H, W, 3) of its video, of at most ``count`` evenly spaced frames."""
+        assert self.picture is not None
+        for stem in evenly(self.drawable_stems(), count):
+            yield self.picture(scene, stem)
 
 
 @dataclass(frozen=True)

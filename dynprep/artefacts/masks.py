@@ -64,6 +64,7 @@ class ObjectMasks(Artefact):
     places = (Place("masks", "masks"), Place("objects", "objects"))
     scorers = (Scorer("masks", _against_labels, against_truth=True),)
     agreement = Agreement("J", _same_region)
+    video_title = "Object masks through the clip"
 
     def of(self, stem: str) -> BoolArray:
         """The mask (H, W) of a frame, true on objects."""

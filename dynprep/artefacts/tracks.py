@@ -6,7 +6,7 @@ pixel centres at whole numbers.
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
@@ -19,6 +19,7 @@ from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Sc
 from dynprep.artefacts.drawing import draw_points, start_colours
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.images import Images
+from dynprep.evenly import evenly
 from dynprep.foreign import shown
 from dynprep.scene.frames import Frames
 from dynprep.scene.truth import Truth
@@ -32,6 +33,7 @@ X, Y, OCCLUSION, CONFIDENCE = range(4)  # columns of a track file
 _HEADER = 128  # bytes of a .npy header
 _CERTAIN = 1e-6  # how near to 0 and 1 a probability may be before its logit is taken
 _TRACKS_ACROSS = 32  # points drawn over the width
+_DIMMED = 0.75  # of the light of frames that a video draws points on
 _LATER = 6  # frames between the query frame and the frame that tracks are drawn to
 _SCORED_QUERIES = 8  # evenly spaced query frames whose tracks are scored against truth
 _CYCLE_QUERIES = 4  # evenly spaced query frames whose cycles are measured: two files a pair
@@ -228,12 +230,6 @@ def _share_within_reach(a: SceneResults, b: SceneResults, stem: str) -> float:
     return near / seen if seen else float("nan")
 
 
-def evenly(numbers: list[int], count: int) -> list[int]:
-    """At most ``count`` of ``numbers``, evenly spaced, the first and the last included."""
-    at = np.unique(np.linspace(0, len(numbers) - 1, count).round().astype(int))
-    return [numbers[k] for k in at]
-
-
 class PairTracks(Artefact):
     """``{query}_{target}.npy`` (N, 4), and ``.pth`` where asked: where a query frame's pixels are in a target."""
 
@@ -243,6 +239,7 @@ class PairTracks(Artefact):
     unit = "px"
     places = (Place("tracks", "alltracker"),)
     scorers = (Scorer("tracks", _tap_vid, against_truth=True), Scorer("cycles", _cycles))
+    video_title = "Tracks of the middle frame through the clip (hollow: hidden)"
     agreement = Agreement(f"share of tracks within {_NEAR:g} px", _share_within_reach)
 
     HIDDEN = 0.5  # an occlusion from which on a point counts as hidden
@@ -352,6 +349,17 @@ class PairTracks(Artefact):
                 cv2.line(picture, start_at, end_at, paint, 1, cv2.LINE_AA)
         draw_points(picture, moved, colours)
         return picture
+
+    def video(self, scene: SceneResults, count: int) -> Iterator[UInt8Array]:
+        """The middle query frame's points on other frames, coloured by where they start."""
+        query = self.queries[len(self.queries) // 2]
+        start, rows = self.thinned(query)
+        colours = start_colours(start[:, :2], self.frames.width, self.frames.height)
+        for target in evenly(self.targets(query), count):
+            rgb = scene[Images].rgb(self.frames.stems[target])
+            picture: UInt8Array = (rgb * _DIMMED).astype(np.uint8)
+            draw_points(picture, self.between(query, target)[rows], colours)
+            yield picture
 
     def thinned(self, query: int) -> tuple[Float32Array, AnyArray]:
         """The query pixels that are drawn, as tracks (M, 4), and their rows (M,) in the track files.

@@ -14,6 +14,7 @@ from dynprep.artefacts import Artefact, SceneResults
 from dynprep.artefacts.base import Agreement
 from dynprep.compare.entries import Entry
 from dynprep.cores import cores
+from dynprep.evenly import evenly
 from dynprep.store import ItemWriter, Recipe, Store
 
 _VERSION = 2  # raised when the same results give other numbers
@@ -133,8 +134,7 @@ def common_stems(scenes: Mapping[str, SceneResults], most: int) -> list[str]:
     """Evenly spaced stems, at most ``most``, that every entry has."""
     stems = [set(scene.frames.stems) for scene in scenes.values()]
     shared = sorted(set.intersection(*stems)) if stems else []
-    at = np.unique(np.linspace(0, len(shared) - 1, min(most, len(shared))).round().astype(int))
-    return [shared[k] for k in at] if shared else []
+    return evenly(shared, most)
 
 
 def store_of(entries: Sequence[Entry]) -> Store:

@@ -62,8 +62,8 @@ def _panels(run: Any, summary: Summary) -> None:
                 wandb.Image(str(path), caption=f"{Artefact.registry[stage].title} · {stem}")
                 for stem, path in pictures
             ]
-        if media.video is not None:
-            panels[f"{media.scene}/track_video"] = wandb.Video(str(media.video), format="mp4")
+        for stage, path in media.videos.items():
+            panels[f"{media.scene}/{stage}_video"] = wandb.Video(str(path), format="mp4")
         if media.cloud is not None:
             panels[f"{media.scene}/point_cloud"] = wandb.Object3D(media.cloud)
         if media.clouds:

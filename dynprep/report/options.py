@@ -13,8 +13,9 @@ from dynprep.options import AtLeastOne, Range
 class LoggerOptions:
     """The group ``logger``.
 
-    kind, mode, project, group: which logger, and how W&B is used; samples: frames shown of each stage; points: of the
-    point cloud; report: whether the page is written; rerun: whether a Rerun recording is.
+    kind, mode, project, group: which logger, and how W&B is used; samples: frames shown of each stage; video_frames:
+    of each video, at most; points: of the point cloud; report: whether the page is written; rerun: whether a Rerun
+    recording is.
     """
 
     kind: Literal["wandb", "csv", "none"]
@@ -22,6 +23,7 @@ class LoggerOptions:
     project: str
     group: str | None
     samples: AtLeastOne
+    video_frames: AtLeastOne
     points: Annotated[int, Range(least=100)]
     report: bool
     rerun: bool

@@ -46,7 +46,10 @@ def write_report(summary: Summary) -> Path:
                 "size": summary.scenes.get(media.scene, ""),
                 "sheets": sheets,
                 "findings": verdict.findings,
-                "video": _data(media.video, "video/mp4") if media.video else None,
+                "videos": [
+                    (Artefact.registry[stage].video_title, _data(path, "video/mp4"))
+                    for stage, path in media.videos.items()
+                ],
                 "trajectories": media.trajectories,
                 "recording": media.recording,
                 "alignment": media.alignment,

@@ -17,8 +17,9 @@ from dynprep.artefacts.maps import depth_of
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.artefacts.points import KINDS, PointTrajectories, Trajectories
-from dynprep.artefacts.tracks import CONFIDENCE, OCCLUSION, PairTracks, evenly
+from dynprep.artefacts.tracks import CONFIDENCE, OCCLUSION, PairTracks
 from dynprep.errors import UserError
+from dynprep.evenly import evenly
 from dynprep.options import AtLeastOne, NotNegative, Seed, Share
 from dynprep.scene.frames import Frames
 from dynprep.stages.base import SceneStage

@@ -18,16 +18,25 @@ from tests.read_wandb import parse
 Cli = Callable[..., subprocess.CompletedProcess[str]]
 
 
+def _frames_of(video: Path) -> int:
+    import av
+
+    with av.open(str(video)) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
 @pytest.mark.usefixtures("small_store")
 def test_report_needs_nothing_else(run_here: RunHere) -> None:
     out = run_here(*SMALL, "metric_depth=parallax", "logger.report=true", "logger.samples=2")
     page = (out / "report.html").read_text()
     assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
-    for word in ("What ran", "Tracks of the middle frame", "data:video/mp4", "Alignment over time", "<svg",
+    for word in ("What ran", "Tracks of the middle frame", "Object masks through the clip",
+                 "data:video/mp4", "Alignment over time", "<svg",
                  "NOT metric", "tracks/delta_avg"):  # fmt: skip
         assert word in page
     assert page.count("data:image/jpeg") >= 2 * 7
-    assert (out / "media" / "demo" / "tracks.mp4").is_file()
+    assert _frames_of(out / "media" / "demo" / "tracks.mp4") == 8
+    assert _frames_of(out / "media" / "demo" / "masks.mp4") == 8
     cloud = np.load(out / "media" / "demo" / "points.npy")
     assert cloud.shape[1] == 6 and np.isfinite(cloud).all() and (cloud[:, 2] < 0).all()
 
