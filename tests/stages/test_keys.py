@@ -48,7 +48,7 @@ PINNED = {
 CHOICES = {
     "masks=none": "841e5297c00cd3e467d8d5c620c91777",
     "masks=folder masks.path={masks}": "c3827336fd7e9c04df92c523ce6029c4",
-    "masks=propagate masks.points=[[80,50,1]]": "eaa606c115ed155b1c5975a34a3dd739",
+    "masks=propagate masks.points=[[80,50,1]]": "cbb68fecc64530cde3020305ac7a55ff",
     "masks=sam2_tiny masks.points=[[80,50,1]]": "86936723e1bba2a851db08a121a4e816",
     "metric_depth=parallax": "38dfbec3a6b1f37b1a94b54ef27ab53c",
     "metric_depth=depth_pro": "6e425e5a33e9e351df599102a0a8b9e6",

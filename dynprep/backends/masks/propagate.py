@@ -18,6 +18,7 @@ from dynprep.backends.flow_links import FlowLinks
 from dynprep.backends.prompted import Prompted
 from dynprep.errors import UserError
 from dynprep.options import AtLeastOne, OpenShare, Positive, Share
+from dynprep.scene.frames import Frames
 from dynprep.scene.prompts import Prompt, drawn
 from dynprep.scene.resolution import resize
 from dynprep.stages.masks import ClipMasks
@@ -45,6 +46,7 @@ class PropagatedMasks(Prompted, ClipMasks):
     support: Share
 
     backend_id = "propagate"
+    backend_version = 2
     labels_cells = True
 
     def reads(self) -> tuple[type[Artefact], ...]:
@@ -54,6 +56,13 @@ class PropagatedMasks(Prompted, ClipMasks):
     def ignored(self) -> dict[str, str]:
         time = {} if self.is_auto else {"time": "masks are carried from frame to frame"}
         return super().ignored() | time
+
+    def marked_ids(self, images: Images, frames: Frames, prompts: Sequence[Prompt]) -> UInt8Array:
+        ids = np.zeros(frames.size, np.uint8)
+        for prompt in sorted(prompts, key=lambda p: p.object, reverse=True):
+            if not _takes_away(prompt):
+                ids[_marked(images.rgb(frames.stems[prompt.frame]), prompt)] = prompt.object
+        return ids
 
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         prompts = self.prompts_of(scene, writer)
