@@ -152,6 +152,8 @@ def is_number(value: Any) -> bool:
 def describe_type(kind: Any) -> str:
     """An annotated type as a person would say it."""
     origin, args = get_origin(kind), get_args(kind)
+    if is_typeddict(kind):
+        return f"entries with {', '.join(get_type_hints(kind))}"
     if origin is Annotated:
         return describe_type(args[0])
     if origin is Literal:

@@ -57,6 +57,7 @@ def test_the_verbs_are_these() -> None:
         "backends",
         "validate",
         "check",
+        "pick",
     ]
 
 

@@ -179,10 +179,17 @@ def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) ->
     assert list((tmp_path / "outputs").glob("*/**/comparison.html"))
 
 
+PICK = ("data=video", "data.path=dog.mp4", "dataset_dir=out", "store_dir=store")
+
+
 @pytest.mark.slow
-def test_the_masks_page_works_on_a_video(run_main: Main, tmp_path: Path) -> None:
+def test_the_masks_page_works_on_a_video(
+    run_main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As far as no published weights are needed: SAM 2 has made-up ones."""
     from benchmarks.random_weights import sam2
+    from dynprep.pick.clip import Clip
+    from dynprep.pick.session import Progress
 
     text = (ROOT / "docs" / "masks.md").read_text()
     pictures = list(sliding(9, 480, 640))
@@ -198,10 +205,16 @@ def test_the_masks_page_works_on_a_video(run_main: Main, tmp_path: Path) -> None
     (tmp_path / "prompts.yaml").write_text(blocks(text, "yaml")[0])
     weights = [f"masks.checkpoint={sam2(tmp_path / 'sam2')}", "masks.parameters=null"]
     lines = [line for block in blocks(text, "bash") for line in block.splitlines()]
-    assert len(lines) == 7
+    assert len(lines) == 9
     for line in lines:
-        words = shlex.split(line)
+        words = shlex.split(line, comments=True)
         extra = weights if "masks=sam2_large" in words else []
+        if words[1] == "pick":  # tests/pick opens its page
+            monkeypatch.chdir(tmp_path)
+            chosen = words[3:] or ["masks=propagate"]
+            clip = Clip([*PICK, *chosen, *extra], lambda line: None, Progress().watch)
+            assert len(clip.frames) == 9
+            continue
         done = run_main(*words[1:], *extra, "stages=[masks]", "logger=none", "store_dir=store")
         assert done.returncode == 0, line + done.stderr[-2000:]
 

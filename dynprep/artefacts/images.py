@@ -1,6 +1,7 @@
 """The frames of a scene, all of one size."""
 
 from dataclasses import asdict
+from pathlib import Path
 
 from dynprep.arrays import UInt8Array
 from dynprep.artefacts.base import Artefact, SceneResults
@@ -29,6 +30,10 @@ class Images(Artefact):
     def rgb(self, stem: str) -> UInt8Array:
         """The frame called ``stem``, RGB uint8 (H, W, 3)."""
         return self.files.image(f"{stem}{self.frames.suffix}")
+
+    def path(self, stem: str) -> Path:
+        """The image file of a frame."""
+        return self.files.file(f"{stem}{self.frames.suffix}")
 
     def linked(self) -> dict[Place, list[str]]:
         return {self.places[0]: [f"{stem}{self.frames.suffix}" for stem in self.frames.stems]}

@@ -81,11 +81,7 @@ class ObjectMasks(Artefact):
         """Store which object each pixel (H, W) of one frame belongs to, 0 for none, and the mask of them all."""
         check_values(ids, f"objects of frame {stem}", frames.size, np.uint8)
         ObjectMasks.write(writer, frames, stem, ids > 0)
-        picture = Image.fromarray(ids)
-        picture.putpalette(_PALETTE)  # which makes it an indexed one
-        buffer = io.BytesIO()
-        picture.save(buffer, "PNG")
-        writer.data(_objects_file(stem), buffer.getvalue())
+        writer.data(_objects_file(stem), objects_png(ids))
 
     @property
     def has_objects(self) -> bool:
@@ -121,6 +117,24 @@ class ObjectMasks(Artefact):
         edges, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
         cv2.drawContours(picture, edges, -1, (255, 255, 255), 1)
         return picture
+
+
+def objects_png(ids: UInt8Array, clear: int | None = None) -> bytes:
+    """An indexed PNG of objects' ids (H, W), each in its own colour. clear: the id that is transparent."""
+    picture = Image.fromarray(ids)
+    picture.putpalette(_PALETTE)  # which makes it an indexed one
+    buffer = io.BytesIO()
+    if clear is None:
+        picture.save(buffer, "PNG")
+    else:
+        picture.save(buffer, "PNG", transparency=clear)
+    return buffer.getvalue()
+
+
+def object_colour(number: int) -> tuple[int, int, int]:
+    """Red, green and blue of the object with an id, 0..255."""
+    red, green, blue = _PALETTE[3 * number : 3 * number + 3]
+    return red, green, blue
 
 
 def _objects_file(stem: str) -> str:

@@ -2,13 +2,15 @@
 
 import hashlib
 import json
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
 
-from dynprep.arrays import BoolArray
+from dynprep.arrays import BoolArray, UInt8Array
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.backends.labelling import Labelling
@@ -47,6 +49,13 @@ class Prompted(Moving):
     def is_auto(self) -> bool:
         """Whether what moves most clearly is marked."""
         return self.prompts == AUTO
+
+    @abstractmethod
+    def marked_ids(self, images: Images, frames: Frames, prompts: Sequence[Prompt]) -> UInt8Array:
+        """Ids (H, W) of the objects that prompts of one frame mark on it, 0 for none, as they look at first sight.
+
+        ``setup`` has been called. Raises UserError for a mark that holds nothing.
+        """
 
     def prompt_reads(self) -> tuple[type[Artefact], ...]:
         """What is looked at to mark objects."""

@@ -77,12 +77,7 @@ class Follower:
         marked frame, then backward from it."""
         marked = sorted({prompt.frame for prompt in prompts})
         for frame in marked:  # in this order, so that each object is marked before it is looked for
-            here = [prompt for prompt in prompts if prompt.frame == frame]
-            for prompt in here:
-                self._add(prompt)
-            self.session.obj_with_new_inputs = [prompt.object for prompt in here]
-            self.network(self.session, frame_idx=frame)
-        self.ids = list(self.session.obj_ids)
+            self.mark(frame, [prompt for prompt in prompts if prompt.frame == frame])
         start = marked[0]
         for reverse, order in (
             (False, range(start, len(self.frames))),
@@ -92,6 +87,15 @@ class Follower:
                 output = self.network(self.session, frame_idx=frame, reverse=reverse)
                 yield frame, self._scores(output.pred_masks)
                 self._forget(frame, start, reverse)
+
+    def mark(self, frame: int, prompts: Sequence[Prompt]) -> Float32Array:
+        """Give the network the prompts of one frame; returns the frame's scores (N, H, W)."""
+        for prompt in prompts:
+            self._add(prompt)
+        self.session.obj_with_new_inputs = [prompt.object for prompt in prompts]
+        output = self.network(self.session, frame_idx=frame)
+        self.ids = list(self.session.obj_ids)
+        return self._scores(output.pred_masks)
 
     def _add(self, prompt: Prompt) -> None:
         """Give the session one prompt, in pixels of the network's square."""

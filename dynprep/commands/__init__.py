@@ -21,6 +21,7 @@ COMMANDS = {
     "backends": "backends",
     "validate": "validate",
     "check": "check",
+    "pick": "pick",
 }
 
 

@@ -3,7 +3,7 @@
 Coordinates are pixels of ``images/``, x to the right, y down, centres at whole numbers; frames are counted from 0.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -14,6 +14,7 @@ from PIL import Image
 
 from dynprep.arrays import BoolArray
 from dynprep.errors import UserError, nearest
+from dynprep.files import write_bytes
 from dynprep.foreign import check, read_limited
 from dynprep.scene.frames import Frames
 from dynprep.scene.image_files import opened
@@ -53,6 +54,14 @@ class Prompt:
 
 def read_prompts(path: Path, scene: str) -> list[Prompt]:
     """The prompts of a scene in a file: lists of entries by the scene's name. Raises UserError for anything wrong."""
+    entries = read_entries(path)
+    if scene not in entries:
+        raise UserError(f"{path}: no prompts for scene '{scene}'; {nearest(scene, list(entries))}")
+    return parse_prompts(entries[scene], path.parent, f"{path}: {scene}")
+
+
+def read_entries(path: Path) -> dict[str, list[PromptShape]]:
+    """A file's entries by scene, of the right types. Raises UserError where it cannot be read."""
     if not path.is_file():
         raise UserError(f"masks.prompts={path}: there is no such file")
     try:
@@ -67,11 +76,21 @@ def read_prompts(path: Path, scene: str) -> list[Prompt]:
             )
     check(content, dict[str, list[PromptShape]], str(path))
     entries: dict[str, list[PromptShape]] = content
-    if scene not in entries:
-        raise UserError(f"{path}: no prompts for scene '{scene}'; {nearest(scene, list(entries))}")
+    return entries
+
+
+def write_entries(path: Path, entries: Mapping[str, Sequence[PromptShape]]) -> None:
+    """Write a file of prompts, by scene, as YAML, a line for each entry."""
+    plain = {name: [dict(entry) for entry in of_scene] for name, of_scene in entries.items()}
+    text = yaml.safe_dump(plain, sort_keys=False, default_flow_style=None, width=10_000)
+    write_bytes(path, text.encode())
+
+
+def parse_prompts(entries: Sequence[PromptShape], folder: Path, where: str) -> list[Prompt]:
+    """Checked entries. folder: that names of masks are counted from; where: names them in messages."""
     return [
-        parse_prompt(entry, path.parent, f"{path}: {scene}, entry {number}")
-        for number, entry in enumerate(entries[scene], 1)
+        parse_prompt(entry, folder, f"{where}, entry {number}")
+        for number, entry in enumerate(entries, 1)
     ]
 
 

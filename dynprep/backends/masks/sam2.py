@@ -16,6 +16,8 @@ from dynprep.backends.prompted import Prompted
 from dynprep.errors import UserError
 from dynprep.foreign import read_json
 from dynprep.options import NotNegative
+from dynprep.scene.frames import Frames
+from dynprep.scene.prompts import Prompt
 from dynprep.stages.masks import ClipMasks
 from dynprep.store import ItemWriter
 from dynprep.vision.mask_shape import MaskShape
@@ -51,16 +53,27 @@ class Sam2Masks(Prompted, Network, ClipMasks):
             raise UserError(f"{where}: a {kind} network; this backend runs {_KIND}")
         return load_network(Sam2VideoModel, folder, self.group)
 
+    def marked_ids(self, images: Images, frames: Frames, prompts: Sequence[Prompt]) -> UInt8Array:
+        from dynprep.backends.sam2_session import Follower
+
+        with self.inference.inference(self.device):
+            follower = Follower(self.network, self.device, images, frames)
+            scores = follower.mark(prompts[0].frame, prompts)
+        return _owners(scores, follower.ids, self._shape)
+
+    @property
+    def _shape(self) -> MaskShape:
+        return MaskShape(self.fill_holes, self.min_area, self.erode, self.dilate)
+
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         from dynprep.backends.sam2_session import Follower
 
         prompts = self.prompts_of(scene, writer)
-        shape = MaskShape(self.fill_holes, self.min_area, self.erode, self.dilate)
         with self.inference.inference(self.device):
             follower = Follower(self.network, self.device, scene[Images], scene.frames)
             empty = 0
             for number, scores in follower.follow(prompts):
-                ids = _owners(scores, follower.ids, shape)
+                ids = _owners(scores, follower.ids, self._shape)
                 empty += not ids.any()
                 ObjectMasks.write_objects(writer, scene.frames, scene.frames.stems[number], ids)
         if empty:
