@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 EXTRAS := $(VENV)/.ready-extras
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast faults lint docs clean
+.PHONY: help demo test fast thorough faults lint docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -29,7 +29,10 @@ test: $(EXTRAS) ## set up, then run all tests
 	$(RUN) -m pytest -n 2 --dist worksteal
 
 fast: $(EXTRAS) ## run the tests that are not slow
-	$(RUN) -m pytest -m "not slow"
+	$(RUN) -m pytest -m "not slow and not thorough"
+
+thorough: $(EXTRAS) ## what `make test` leaves out: the largest networks against upstream's numbers, Ray
+	$(RUN) -m pytest -m thorough
 
 faults: $(EXTRAS) ## a campaign of some thousand faults, twenty minutes; prints a table
 	$(RUN) -m tests.faults

@@ -14,6 +14,7 @@ import numpy as np
 from dynprep.arrays import AnyArray, BoolArray, Float32Array, Float64Array, UInt8Array
 from dynprep.artefacts import Artefact
 from dynprep.artefacts.alignment import AlignedDisparity
+from dynprep.artefacts.cameras import Cameras
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.masks import ObjectMasks
@@ -150,6 +151,10 @@ class DatasetScene:
     def intrinsics(self, frame: int) -> Float64Array:
         """[fx, fy, cx, cy] (4,) in pixels of ``images/``."""
         return np.asarray(self._intrinsics[self.stems[frame]], np.float64)
+
+    def camera_to_world(self, frame: int) -> Float64Array:
+        """The camera's pose (4, 4), OpenCV axes; ``scene.read(Cameras).all`` says in which unit."""
+        return self.read(Cameras).all.camera_to_world[frame]
 
     def tracks(self, query: int, target: int) -> Float32Array:
         """Where a query frame's pixels are in a target frame (N, 4): x, y, occlusion, confidence.

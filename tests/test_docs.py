@@ -157,7 +157,10 @@ def _on_a_small_clip(line: str) -> str:
     """A line of a page as it stands; one that runs the demo, on a smaller clip and without W&B, for time."""
     words = line.split()
     is_run = words[:1] == ["dynprep"] and len(words) > 1 and (words[1] == "-m" or "=" in words[1])
-    return f"{line} {SMALL[1]} {SMALL[2]} logger=none" if is_run and "data=" not in line else line
+    if not is_run or "data=" in line:
+        return line
+    smaller = [option for option in SMALL[:4] if option.partition("=")[0] not in line]
+    return " ".join([line, *smaller, "logger=none"])
 
 
 @pytest.mark.slow

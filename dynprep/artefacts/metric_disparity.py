@@ -17,6 +17,8 @@ from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
 
+ASSUMED_SCALE = "assumed_scale"  # among a backend's options: that nothing told it metres
+
 
 class MetricDisparity(DepthMap):
     """``{stem}.npy`` disparity (H, W) in 1/m; beside it the frame's intrinsics, and where depth was measured."""
@@ -49,6 +51,11 @@ class MetricDisparity(DepthMap):
         """[fx, fy, cx, cy] (4,), each the median over the clip of what belongs to the metric depth."""
         rows = [self.intrinsics(stem) for stem in self.frames.stems]
         return np.median(np.asarray(rows, np.float64), 0)
+
+    @property
+    def is_metric(self) -> bool:
+        """Whether a unit is a metre; False where the scale was assumed."""
+        return not self.files.options.get(ASSUMED_SCALE, False)
 
     def measured(self, stem: str) -> BoolArray | None:
         """Where depth was measured (H, W); None where it is known everywhere."""

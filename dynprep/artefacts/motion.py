@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
-from typing import Any
 
 import cv2
 import numpy as np
@@ -110,7 +109,7 @@ class Poses:
 
     rotation (T, 3, 3) and translation (T, 3) bring world coordinates to the camera's; lengths are in units of
     the clip's median depth. nearest, farthest: the plausible range of inverse depths. noise: typical residual
-    of static points a frame, in pixels of ``images/``.
+    of static points a frame, in pixels of ``images/``. metres: how many a unit is, None where that is unknown.
     """
 
     rotation: Float64Array
@@ -118,6 +117,18 @@ class Poses:
     nearest: float
     farthest: float
     noise: float
+    metres: float | None = None
+
+    @property
+    def moves(self) -> bool:
+        """Whether the camera changes its place."""
+        return bool(np.ptp(self._centres, axis=0).any())
+
+    @property
+    def _centres(self) -> Float64Array:
+        """Where the camera stands (T, 3) in world coordinates."""
+        centres: Float64Array = -np.einsum("tji,tj->ti", self.rotation, self.translation)
+        return centres
 
     def relative(self, i: int, j: int) -> tuple[Float64Array, Float64Array]:
         """Rotation (3, 3) and translation (3,) that bring camera i's coordinates to camera j's."""
@@ -143,7 +154,8 @@ class CameraPath(Artefact):
     def poses(self) -> Poses:
         """The path, read once."""
         raw = self.files.arrays(self._FILE)
-        numbers = {k: float(raw[k]) for k in ("nearest", "farthest", "noise")}
+        names = ("nearest", "farthest", "noise", "metres")
+        numbers = {name: float(raw[name]) for name in names if name in raw}
         return Poses(raw["rotation"], raw["translation"], **numbers)
 
     @classmethod
@@ -153,7 +165,7 @@ class CameraPath(Artefact):
         check_values(poses.translation, "translations of the camera", (len(frames), 3))
         numbers = np.array([poses.nearest, poses.farthest, poses.noise])
         check_values(numbers, "depth range and noise of the camera's path", (3,))
-        values: dict[str, Any] = dict(vars(poses))
+        values = {name: value for name, value in vars(poses).items() if value is not None}
         writer.arrays(cls._FILE, **{k: np.asarray(v, np.float64) for k, v in values.items()})
 
 

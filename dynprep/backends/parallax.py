@@ -23,7 +23,8 @@ class ParallaxDepthSample:
     """What one frame needs.
 
     rgb (H, W, 3); maps: what motion says, (h, w) each; hidden (H, W): pixels to fill; limits: least and greatest
-    plausible inverse depth; intrinsics [fx, fy, cx, cy] in pixels of ``images/``.
+    plausible inverse depth; intrinsics [fx, fy, cx, cy] in pixels of ``images/``; metres: of the path's unit, None
+    where they are unknown.
     """
 
     rgb: UInt8Array
@@ -31,6 +32,7 @@ class ParallaxDepthSample:
     hidden: BoolArray
     limits: tuple[float, float]
     intrinsics: Float64Array
+    metres: float | None
 
 
 @dataclass
@@ -68,7 +70,7 @@ class DepthFromParallax(Stage):
         maps = scene[ParallaxMaps].of(item)
         limits = (poses.farthest, poses.nearest)
         intrinsics = scene[Intrinsics].of(item)
-        return ParallaxDepthSample(rgb, maps, hidden, limits, intrinsics)
+        return ParallaxDepthSample(rgb, maps, hidden, limits, intrinsics, poses.metres)
 
     def inverse_depth(self, s: ParallaxDepthSample) -> Float32Array:
         """Inverse depth (H, W), positive; 1 is the clip's median."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dynprep.artefacts import Artefact
+from dynprep.artefacts.cameras import Cameras
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.metric_disparity import MetricDisparity
@@ -13,6 +14,7 @@ from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError
 from dynprep.scene.array_files import read_named_numbers, read_numbers
 from dynprep.scene.image_files import opened
+from dynprep.scene.poses.known import rigid
 
 _SHOWN = 3  # names in a message about many files
 
@@ -26,6 +28,8 @@ def faults(scene: DatasetScene) -> Iterator[str]:
             yield from _artefact_faults(scene, artefact)
     if scene.has(MetricDisparity):
         yield from _intrinsics_faults(scene)
+    if scene.has(Cameras):
+        yield from _camera_faults(scene)
 
 
 def describe_folders(scene: DatasetScene) -> list[str]:
@@ -90,6 +94,20 @@ def _intrinsics_faults(scene: DatasetScene) -> Iterator[str]:
             continue
         if row.shape != (4,) or not np.isfinite(row).all() or not (row[:2] > 0).all():
             yield f"{name}: frame {stem} has {row.tolist()}; fx, fy above 0, cx, cy are meant"
+
+
+def _camera_faults(scene: DatasetScene) -> Iterator[str]:
+    """Every frame must have a pose that is a rigid motion, and intrinsics with focal lengths above 0."""
+    name = scene.path_of(Cameras).name
+    try:
+        cameras = scene.read(Cameras).all
+        rigid(cameras.camera_to_world, name)
+    except UserError as error:
+        yield str(error)
+        return
+    rows = cameras.intrinsics
+    if not np.isfinite(rows).all() or not (rows[:, :2] > 0).all():
+        yield f"{name}: intrinsics are fx, fy above 0, cx, cy for every frame"
 
 
 def _file_fault(path: Path, scene: DatasetScene, artefact: type[Artefact]) -> str | None:

@@ -67,10 +67,18 @@ COSTS = (
     MetricName("GB", -1, "GB", "Most memory that was used at a time."),
     MetricName("GPU_GB", -1, "GB", "Most memory of a GPU that was used at a time."),
 )
+CAMERAS = (
+    MetricName("ate", -1, "share", "Error of the camera's places, relative to the path's length."),
+    MetricName("ate_m", -1, "m", "Error of the camera's places after a similarity.", True),
+    MetricName("rpe_m", -1, "m", "Error of the camera's motion from frame to frame.", True),
+    MetricName("rpe_deg", -1, "°", "Error of the camera's turn from frame to frame."),
+)
 OTHERS = (
     MetricName("turn_deg", -1, "°", "Mean angle between a point's normals in neighbouring frames."),
 )
-METRICS = DEPTH + MASKS + TRACKS + CYCLES + STEADINESS + EDGES + ALIGNMENT + COSTS + OTHERS
+METRICS = (
+    DEPTH + MASKS + TRACKS + CYCLES + STEADINESS + EDGES + ALIGNMENT + CAMERAS + COSTS + OTHERS
+)
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
 

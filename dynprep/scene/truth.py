@@ -6,14 +6,15 @@ from typing import TypedDict
 
 import numpy as np
 
-from dynprep.arrays import BoolArray, Float32Array, Float64Array, UInt8Array, check_shapes
+from dynprep.arrays import AnyArray, BoolArray, Float32Array, Float64Array, UInt8Array, check_shapes
 from dynprep.errors import UserError
 from dynprep.foreign import read_json
 from dynprep.scene.array_files import read_numbers
 from dynprep.scene.frames import Frames
 from dynprep.scene.image_files import opened
 from dynprep.scene.pictures import listing
-from dynprep.vision.sampling import inside
+from dynprep.scene.poses import read_poses
+from dynprep.vision.sampling import inside, pixel_grid
 
 # a point counts as hidden when something is this share nearer than it
 _DEPTH_TOLERANCE = 0.02
@@ -32,9 +33,9 @@ class _PosesShape(TypedDict):
 
 class Truth:
     """A folder with any of ``depth/`` (.npy, metres), ``masks/`` or ``labels/`` (PNG, not 0 is
-    object), ``flow/`` (QUERY_TARGET.npy (H, W, 2 or 3): x, y in pixels, NaN where unknown, and
-    whether the pixel is seen) and ``truth.json`` (intrinsics and poses, as the demo writes them).
-    Frames are counted as in the source, from 0."""
+    object), ``flow/`` (QUERY_TARGET.npy (H, W, 2 or 3): by how many pixels each pixel moves in x and y, NaN where
+    unknown, and whether it is seen), ``poses.json`` or another file of poses, and ``truth.json`` (intrinsics and poses,
+    as the demo writes them). Frames are counted as in the source, from 0."""
 
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
@@ -76,6 +77,17 @@ class Truth:
         except (KeyError, ValueError) as error:
             raise UserError(f"{path}: {error}; check data.truth") from None
         return poses
+
+    @cached_property
+    def camera_to_world(self) -> Float64Array | None:
+        """The true poses (N, 4, 4) of the camera, OpenCV axes; None where they are unknown.
+
+        They are in ``truth.json``, or in a file of poses of any kind that ``poses=file`` reads, named ``poses``.
+        """
+        if self.poses is not None:
+            return self.poses["camera_to_world"]
+        file = next((path for path in sorted(self.folder.glob("poses.*")) if path.is_file()), None)
+        return None if file is None else read_poses(file).camera_to_world
 
     @cached_property
     def flows(self) -> dict[tuple[int, int], Path]:
@@ -131,7 +143,7 @@ class Truth:
 
     def check(self) -> None:
         """Raise UserError for what could not be read later."""
-        _ = self.poses
+        _ = self.camera_to_world
         size: tuple[int, int] | None = None
         for path in self.labels:
             with opened(path) as image:
@@ -156,6 +168,9 @@ class Truth:
                 raise UserError(
                     f"{path}: its shape is {shape}, ({' or '.join(wanted)}) is meant; check data.truth"
                 )
+
+        for path in self.flows.values():
+            _refuse_positions(read_numbers(path)[..., :2], path)
 
     def depth(self, frame: int) -> Float32Array:
         """Depth (H, W) in metres of source frame ``frame``."""
@@ -200,6 +215,18 @@ class Truth:
         visible = inside(moved_to, height, width) & (moved[:, 2] > 0)
         seen_there = visible & (moved[:, 2] <= surface * (1 + _DEPTH_TOLERANCE))
         return moved_to, seen_there, body < len(bodies)
+
+
+def _refuse_positions(flow: AnyArray, path: Path) -> None:
+    """Raise UserError for a flow (H, W, 2) that holds where pixels go to instead of by how much they move."""
+    places = pixel_grid(*flow.shape[:2]).reshape(*flow.shape[:2], 2)
+    known = np.isfinite(flow).all(-1)
+    moves = np.linalg.norm(flow[known], axis=1)
+    if len(moves) and np.median(np.linalg.norm((flow - places)[known], axis=1)) < np.median(moves):
+        raise UserError(
+            f"{path}: holds positions, it seems: its values are nearer to the pixels' own places than to 0; by how "
+            "many pixels each pixel moves is meant; check data.truth"
+        )
 
 
 def _last_index(frames: Frames) -> int:

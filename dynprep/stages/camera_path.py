@@ -3,12 +3,13 @@
 Shapes: T frames, N points of a grid over the image.
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Annotated
 
 import numpy as np
 
-from dynprep.arrays import Float32Array, Float64Array
+from dynprep.arrays import BoolArray, Float32Array, Float64Array
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
@@ -32,9 +33,11 @@ from dynprep.vision.epipolar import first_path, triangulate
 from dynprep.vision.sampling import inside, pixel_grid
 from dynprep.vision.sliding import Links, MeasuredPath, go_on_from, last_frames, windows
 
+_RANGE = (0.02, 50.0)  # of inverse depths at first, where the clip's median is 1
+
 
 @dataclass(frozen=True)
-class _Clip:
+class GridClip:
     """What all windows of a clip share.
 
     grid (N, 2): points in pixels of ``images/``; points (N, 2): the same in normalised coordinates of the clip's median
@@ -47,36 +50,30 @@ class _Clip:
     pixel: float
 
     @staticmethod
-    def of(scene: Scene, grid: Float32Array) -> "_Clip":
+    def of(scene: Scene, grid: Float32Array) -> "GridClip":
         cameras = [scene[Intrinsics].of(stem) for stem in scene.frames.stems]
         # one camera for the grid's rays: the clip's median; each target uses its own
         middle = np.median(cameras, axis=0)
-        return _Clip(grid, (grid - middle[2:]) / middle[:2], cameras, 1 / float(middle[0]))
+        return GridClip(grid, (grid - middle[2:]) / middle[:2], cameras, 1 / float(middle[0]))
 
 
 @dataclass
-class BundleOdometry(SceneStage):
-    """Structure from motion on a few hundred grid points a frame."""
+class CameraPathStage(SceneStage):
+    """Gives the camera's path, with the plausible inverse depths and the noise that a few hundred grid points tell."""
 
     points: Annotated[int, Range(least=32)]  # fewer do not decide a camera's motion
     reach: AtLeastOne
     cycle_error: Positive
-    survival: OpenShare
-    trusted: Share
     sigma: Positive
-    iterations: NotNegative
     window: Annotated[int, Range(least=16)]
     overlap: Annotated[int, Range(least=4)]
-    prior: NotNegativeFloat
     least_parallax: Annotated[float, Range(least=0)]
     range_error: Positive
     range_share: Annotated[float, Range(least=0, below=0.5)]
     range_margin: Annotated[float, Range(least=0)]
-    seed: Seed
 
     makes = CameraPath
     kind_version = 1
-    backend_id = "bundle"
     is_helper = True
 
     def __post_init__(self) -> None:
@@ -92,37 +89,17 @@ class BundleOdometry(SceneStage):
         for note in notes:
             writer.note(note)
 
-    def _grid(self, frames: Frames) -> Float32Array:
+    def grid(self, frames: Frames) -> Float32Array:
         """Grid points (N, 2) in pixels of ``images/``."""
         step = max(1, round((frames.height * frames.width / self.points) ** 0.5))
         grid = pixel_grid(frames.height, frames.width, step).reshape(-1, 2) + step // 2
         return grid[inside(grid, frames.height, frames.width)]
 
+    @abstractmethod
     def _path(self, scene: Scene) -> tuple[Poses, list[str]]:
         """The path, and what the user must know of it."""
-        frames = scene.frames
-        count = len(frames)
-        if count < 2:
-            return Poses(np.eye(3)[None], np.zeros((1, 3)), 1.0, 1.0, 0.0), []
-        clip = _Clip.of(scene, self._grid(frames))
-        found = MeasuredPath(count)
-        before: bundle.BundleState | None = None
-        for start, end in windows(count, self.window, self.overlap):
-            links = self._links(scene, clip, start, end)
-            state = self._refined(clip, links, end - start, before)
-            fixed = self._fixed(before)
-            found.add(start, fixed, state, links, self.sigma * clip.pixel)
-            before = last_frames(state, self.overlap)
-        return self._summary(found, clip, frames)
 
-    def _fixed(self, before: bundle.BundleState | None) -> int:
-        """How many poses at a window's beginning stay as the window before left them.
-
-        The later ones of those that two windows share are refined again: they lacked frames ahead.
-        """
-        return 1 if before is None else max(1, self.overlap // 2)
-
-    def _links(self, scene: Scene, clip: "_Clip", start: int, end: int) -> Links:
+    def links(self, scene: Scene, clip: GridClip, start: int, end: int) -> Links:
         """Links between frames of a window, numbered from its beginning."""
         optical_flow = scene[OpticalFlow]
         links: Links = {}
@@ -136,40 +113,8 @@ class BundleOdometry(SceneStage):
                     links[pair] = Link(*pair, seen.astype(float), weight.astype(float))
         return links
 
-    def _refined(
-        self, clip: "_Clip", links: Links, count: int, before: bundle.BundleState | None
-    ) -> bundle.BundleState:
-        """Poses and inverse depths of a window; it goes on from the last frames of the window before."""
-        sigma = self.sigma * clip.pixel
-        rotation, translation = first_path(
-            clip.points, links, count, self.survival, self.trusted, sigma, self.seed
-        )
-        ones = np.ones((count, len(clip.points)))
-        state = bundle.BundleState(clip.points, rotation, translation, ones)
-        self._first_depths(state, links, sigma)
-        if before is not None:
-            go_on_from(state, before)
-        fixed = self._fixed(before)
-        bundle.refine(state, list(links.values()), sigma, self.iterations, self.prior, fixed)
-        return state
-
-    def _first_depths(self, state: bundle.BundleState, links: Links, sigma: float) -> None:
-        """Inverse depths by triangulation over all links, weighted by what each one tells."""
-        top, weight = np.zeros_like(state.inverse_depth), np.zeros_like(state.inverse_depth)
-        for (i, j), link in links.items():
-            z, information, off = triangulate(state.rays, link.seen, *bundle.relative(state, i, j))
-            w = link.weight * information * (z > 0) / (1 + (off / sigma) ** 2)
-            top[i] += w * z
-            weight[i] += w
-        known = weight > 0
-        z = np.divide(top, weight, out=np.ones_like(top), where=known)
-        middle = float(np.median(z[known])) if known.any() else 1.0
-        # far outside the usual range a first guess only misleads
-        state.inverse_depth = np.clip(np.where(known, z / middle, 1.0), 0.02, 50.0)
-        state.translation = state.translation * middle
-
-    def _summary(
-        self, found: MeasuredPath, clip: "_Clip", frames: Frames
+    def summary(
+        self, found: MeasuredPath, clip: GridClip, frames: Frames
     ) -> tuple[Poses, list[str]]:
         """The path, the plausible inverse depths, the noise of static points, and warnings."""
         z, pixel = found.unit_inverse_depths(), clip.pixel
@@ -192,3 +137,78 @@ class BundleOdometry(SceneStage):
 
     def disk_bytes(self, frames: Frames) -> int:
         return 2000 + 96 * len(frames)
+
+
+@dataclass
+class BundleOdometry(CameraPathStage):
+    """Structure from motion on the grid's points."""
+
+    survival: OpenShare
+    trusted: Share
+    iterations: NotNegative
+    prior: NotNegativeFloat
+    seed: Seed
+
+    backend_id = "bundle"
+
+    def _path(self, scene: Scene) -> tuple[Poses, list[str]]:
+        frames = scene.frames
+        count = len(frames)
+        if count < 2:
+            return Poses(np.eye(3)[None], np.zeros((1, 3)), 1.0, 1.0, 0.0), []
+        clip = GridClip.of(scene, self.grid(frames))
+        found = MeasuredPath(count)
+        before: bundle.BundleState | None = None
+        for start, end in windows(count, self.window, self.overlap):
+            links = self.links(scene, clip, start, end)
+            state = self._refined(clip, links, end - start, before)
+            fixed = self._fixed(before)
+            found.add(start, fixed, state, links, self.sigma * clip.pixel)
+            before = last_frames(state, self.overlap)
+        return self.summary(found, clip, frames)
+
+    def _fixed(self, before: bundle.BundleState | None) -> int:
+        """How many poses at a window's beginning stay as the window before left them.
+
+        The later ones of those that two windows share are refined again: they lacked frames ahead.
+        """
+        return 1 if before is None else max(1, self.overlap // 2)
+
+    def _refined(
+        self, clip: GridClip, links: Links, count: int, before: bundle.BundleState | None
+    ) -> bundle.BundleState:
+        """Poses and inverse depths of a window; it goes on from the last frames of the window before."""
+        sigma = self.sigma * clip.pixel
+        rotation, translation = first_path(
+            clip.points, links, count, self.survival, self.trusted, sigma, self.seed
+        )
+        ones = np.ones((count, len(clip.points)))
+        state = bundle.BundleState(clip.points, rotation, translation, ones)
+        self._first_depths(state, links, sigma)
+        if before is not None:
+            go_on_from(state, before)
+        fixed = self._fixed(before)
+        bundle.refine(state, list(links.values()), sigma, self.iterations, self.prior, fixed)
+        return state
+
+    def _first_depths(self, state: bundle.BundleState, links: Links, sigma: float) -> None:
+        """Inverse depths by triangulation, and the unit in which their median is 1."""
+        z, known = triangulated(state, links, sigma)
+        middle = float(np.median(z[known])) if known.any() else 1.0
+        # far outside the usual range a first guess only misleads
+        state.inverse_depth = np.clip(np.where(known, z / middle, 1.0), *_RANGE)
+        state.translation = state.translation * middle
+
+
+def triangulated(
+    state: bundle.BundleState, links: Links, sigma: float
+) -> tuple[Float64Array, BoolArray]:
+    """Inverse depths (T, N) of the grid, by all links weighted by what each one tells, and where any does (T, N)."""
+    top, weight = np.zeros_like(state.inverse_depth), np.zeros_like(state.inverse_depth)
+    for (i, j), link in links.items():
+        z, information, off = triangulate(state.rays, link.seen, *bundle.relative(state, i, j))
+        w = link.weight * information * (z > 0) / (1 + (off / sigma) ** 2)
+        top[i] += w * z
+        weight[i] += w
+    known = weight > 0
+    return np.divide(top, weight, out=np.ones_like(top), where=known), known

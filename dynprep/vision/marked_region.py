@@ -11,7 +11,9 @@ import numpy as np
 from dynprep.arrays import BoolArray, UInt8Array, check_shapes
 
 _ROUNDS = 5  # of GrabCut
-_LONGEST = 480  # pixels of the long side of the part that is looked at: the time grows with their square
+_LONGEST = (
+    480  # pixels of the long side of the part that is looked at: the time grows with their square
+)
 _MARGIN = 1.0  # around what may be the object, as a share of its sides: there the background's colours are learnt
 _LEAST_MARGIN = 0.1  # of the image's long side: the margin around what is small
 _DISC = 0.012  # radius of what a point marks for certain, as a share of the long side

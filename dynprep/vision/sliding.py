@@ -122,6 +122,15 @@ class MeasuredPath:
         for k, rows in distances.items():
             self.off[start + k] = np.median(rows or [nothing], axis=0)
 
+    def rescale(self, middle: float, limits: tuple[float, float]) -> None:
+        """Bring inverse depths and translations to the unit in which the inverse depth ``middle`` is 1.
+
+        limits: between which inverse depths are then kept.
+        """
+        for k, z in self.inverse_depth.items():
+            self.inverse_depth[k] = np.clip(z / middle, *limits)
+        self.translation *= middle
+
     def unit_inverse_depths(self) -> Float64Array:
         """Inverse depths (T, N), brought with the translations to the unit in which their median is 1."""
         z = np.stack([self.inverse_depth[k] for k in range(self.count)])

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dynprep.artefacts import Artefact, SceneResults
 from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits, Fit
+from dynprep.artefacts.cameras import Cameras, CameraSet
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics, SeenIntrinsics
@@ -146,6 +147,7 @@ def test_all_artefacts_are_known() -> None:
     assert set(Artefact.registry) == {
         "images", "intrinsics", "camera_estimate", "optical_flow", "camera_path", "parallax", "masks",
         "metric_depth", "depth", "alignment_fits", "alignment", "prior", "tracks", "points", "normals",
+        "cameras",
     }  # fmt: skip
     for name, artefact in Artefact.registry.items():
         assert artefact.name == name
@@ -158,6 +160,8 @@ def test_all_artefacts_are_known() -> None:
 Write = Callable[[ItemWriter], None]
 POSES = Poses(np.stack([np.eye(3)] * 3), rng(1).standard_normal((3, 3)), 4.0, 0.25, 0.5)
 KNOWN = np.array([20.0, 21.0, 4.5, 2.5])
+PLACES = np.stack([np.eye(4)] * 3)
+ROWS = np.stack([KNOWN] * 3)
 CLOUD = Trajectories(
     rng(2).standard_normal((4, 3, 3)).astype(np.float32),
     rng(3).uniform(0, 1, (4, 3)).astype(np.float32),
@@ -201,6 +205,11 @@ def camera(rows: dict[str, list[float]]) -> Write:
 
 def path(poses: Poses) -> Write:
     return lambda w: CameraPath.write(w, FRAMES, poses)
+
+
+def cameras(poses: Array, rows: Array) -> Write:
+    found = CameraSet(poses, rows, "m", True, None, True, "parallax")
+    return lambda w: Cameras.write(w, FRAMES, found)
 
 
 def flow(values: Array) -> Write:
@@ -250,6 +259,8 @@ NOT_FINITE: dict[str, tuple[Write, str]] = {
     "camera_path, its range": (
         path(replace(POSES, nearest=float("nan"))), "depth range and noise of the camera's path",
     ),
+    "cameras": (cameras(with_nan(PLACES), ROWS), "poses of the camera"),
+    "cameras, intrinsics": (cameras(PLACES, with_nan(ROWS)), "intrinsics of the camera"),
     "points": (cloud(positions=with_nan(CLOUD.positions)), "points of the background"),
     "points, seen": (cloud(visibility=with_nan(CLOUD.visibility)), "points of the background"),
     "points, sure": (cloud(confidence=with_nan(CLOUD.confidence)), "points of the background"),
@@ -290,6 +301,8 @@ WRONG: dict[str, tuple[Write, str]] = {
     "parallax of one row": (parallax(MAPS[:, 0]), f"parallax of frame {STEM}: its shape"),
     "camera_path": (path(replace(POSES, translation=KNOWN)), "translations of the camera: its"),
     "camera_path of fewer": (path(replace(POSES, rotation=POSES.rotation[1:])), "rotations of the"),
+    "cameras": (cameras(PLACES[:, :3], ROWS), "poses of the camera: its shape"),
+    "cameras of fewer": (cameras(PLACES, ROWS[1:]), "intrinsics of the camera: its shape"),
     "points": (cloud(positions=CLOUD.positions[:, 1:]), "points of the background: its shape"),
     "points, seen": (cloud(visibility=CLOUD.visibility[1:]), "points of the background: its shape"),
     "points, sure": (cloud(confidence=CLOUD.confidence.T), "points of the background: its shape"),

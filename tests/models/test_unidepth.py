@@ -116,7 +116,7 @@ def test_float64_sees_every_epsilon(upstream: Upstream, name: str) -> None:
 
 
 @pytest.mark.parity
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("variant", ["vitl14"])  # vitb14 lies between it and the cases above
 def test_larger_networks(upstream: Upstream, variant: str) -> None:
     wanted = np.load(FIXTURES / f"{variant}_270x480_small.npz")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import dynprep.backends
@@ -42,6 +43,7 @@ PINNED = {
     "prior": "3946b1b57f94919659f581848a1fc529",
     "tracks": "a7f610408bb8b1e9bc0782f3ea791d23",
     "points": "cbf4f8dbfdcad441b91632b07eecefb6",
+    "cameras": "8410ba9689832d857c62c3dcd10b4f57",
 }
 
 # one choice of every other backend, with made-up weights
@@ -50,7 +52,7 @@ CHOICES = {
     "masks=folder masks.path={masks}": "c3827336fd7e9c04df92c523ce6029c4",
     "masks=propagate masks.points=[[80,50,1]]": "cbb68fecc64530cde3020305ac7a55ff",
     "masks=sam2_tiny masks.points=[[80,50,1]]": "86936723e1bba2a851db08a121a4e816",
-    "metric_depth=parallax": "38dfbec3a6b1f37b1a94b54ef27ab53c",
+    "metric_depth=parallax": "65e7f0195790fc956fd46cc55efb77e5",
     "metric_depth=depth_pro": "6e425e5a33e9e351df599102a0a8b9e6",
     "metric_depth=zoedepth": "72299e049803c8894e75bd4b9fd4b3c5",
     "metric_depth=depth_anything_v2_indoor_small": "773427693f1eb9d3ac6b5bedb9c3221a",
@@ -58,6 +60,7 @@ CHOICES = {
     "depth=depth_anything_v2_small": "4dec246df90de5930907a63e127c7be7",
     "depth=dpt_large": "3f9ad2d06fee209ece9225867967493d",
     "depth=marigold": "33edca50a725386588c3c4576a32e3f4",
+    "poses=file poses.path={poses}": "c0226d04a90292919fbe9a9062963475",
     "normals=from_depth": "6002c73d81d395b2a31031c80b99cbe1",
     "prior=marigold": "cee34631c16d553f40c0b674b10368cf",
     "flow=alltracker_tiny": "235ef41949b0e56df7a7970f7fe27438",
@@ -104,6 +107,13 @@ def source(tmp_path: Path) -> Fixed:
     return Fixed(tmp_path / "depth")
 
 
+def filled(choice: str, source: Fixed) -> str:
+    """The choice with paths of files that are the same on every machine."""
+    poses = source.folder.parent / "poses.json"
+    poses.write_text(str([np.eye(4).tolist()] * 4))
+    return choice.format(masks=source.folder.parent / "masks", poses=poses)
+
+
 def configured(*overrides: str) -> Settings:
     return settings(*composed(["dataset_dir=x", "store_dir=y", "alignment=median", *overrides]))
 
@@ -141,9 +151,9 @@ def test_keys_of_every_other_backend_are_pinned(
     choice: str, source: Fixed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Network, "weights", lambda self: "sha256:0")
-    overrides = choice.format(masks=source.folder.parent / "masks").split()
+    overrides = filled(choice, source).split()
     group = overrides[0].partition("=")[0]
-    stage = {"flow": "tracks"}.get(group, group)
+    stage = {"flow": "tracks", "poses": "cameras"}.get(group, group)
     assert keys(source, *overrides)[stage] == CHOICES[choice]
 
 
@@ -151,7 +161,7 @@ def test_every_backend_is_pinned(source: Fixed, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(Network, "weights", lambda self: "sha256:0")
     pinned = set()
     for choice in ("data=demo", *CHOICES):
-        overrides = choice.format(masks=source.folder.parent / "masks").split()
+        overrides = filled(choice, source).split()
         pinned |= {type(stage) for stage in configured(*overrides).stages.values()}
     assert pinned == set(concrete_stages())
 
@@ -171,7 +181,14 @@ def test_another_version_is_another_key(source: Fixed, monkeypatch: pytest.Monke
         with monkeypatch.context() as patch:
             patch.setattr(SensorDepth, name, 99)
             changed = {k for k, v in keys(source).items() if v != PINNED[k]}
-        assert changed == {"metric_depth", "alignment_fits", "alignment", "prior", "points"}
+        assert changed == {
+            "metric_depth",
+            "alignment_fits",
+            "alignment",
+            "prior",
+            "points",
+            "cameras",
+        }
 
 
 def test_every_stage_is_named_once() -> None:
