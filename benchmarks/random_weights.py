@@ -406,6 +406,7 @@ def unidepth_tensors(variant: str = "vits14") -> dict[str, Tensor]:
     return {**{k: v.detach().clone() for k, v in network.state_dict().items()}, **unused}
 
 
+_TINY_SAM3 = 8  # cells of SAM 3's square
 _TINY_SAM2 = 64  # side of the tiny network's square, pixels
 _FOUND = 50.0  # the score of there being an object
 
@@ -464,6 +465,109 @@ def sam2(folder: Path) -> Path:
     with torch.no_grad():  # so that it finds an object
         network.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(_FOUND)
     network.save_pretrained(folder)
+    return folder
+
+
+def sam3(folder: Path) -> Path:
+    """SAM 3's video network, detector and tracker, about four million parameters, with a tokenizer of letters."""
+    from transformers import (
+        CLIPTextConfig,
+        Sam3Config,
+        Sam3DETRDecoderConfig,
+        Sam3DETREncoderConfig,
+        Sam3GeometryEncoderConfig,
+        Sam3MaskDecoderConfig,
+        Sam3TrackerVideoConfig,
+        Sam3TrackerVideoMaskDecoderConfig,
+        Sam3TrackerVideoPromptEncoderConfig,
+        Sam3VideoConfig,
+        Sam3VideoModel,
+        Sam3VisionConfig,
+        Sam3ViTConfig,
+    )
+
+    cells, width, heads, inner = _TINY_SAM3, 128, 2, 64
+    side = 14 * cells  # a patch is of 14 pixels
+
+    def vision() -> Any:
+        backbone = Sam3ViTConfig(
+            hidden_size=32,
+            intermediate_size=inner,
+            num_hidden_layers=2,
+            num_attention_heads=heads,
+            image_size=side,
+            pretrain_image_size=side // 2,
+            window_size=cells // 2,
+            global_attn_indexes=[1],
+        )
+        sizes = [[k * cells, k * cells] for k in (4, 2, 1)]
+        return Sam3VisionConfig(
+            backbone_config=backbone, fpn_hidden_size=width, backbone_feature_sizes=sizes
+        )
+
+    layers = {
+        "hidden_size": width,
+        "num_layers": 1,
+        "num_attention_heads": heads,
+        "intermediate_size": inner,
+    }
+    words = _tokenizer(folder / "words")
+    text = CLIPTextConfig(
+        vocab_size=len(words),
+        hidden_size=32,
+        intermediate_size=inner,
+        projection_dim=16,
+        num_hidden_layers=1,
+        num_attention_heads=heads,
+        max_position_embeddings=32,
+        hidden_act="gelu",
+        bos_token_id=words.bos_token_id,
+        eos_token_id=words.eos_token_id,
+        pad_token_id=words.pad_token_id,
+    )
+    detector = Sam3Config(
+        vision_config=vision(),
+        text_config=text,
+        geometry_encoder_config=Sam3GeometryEncoderConfig(**layers),
+        detr_encoder_config=Sam3DETREncoderConfig(**layers),
+        detr_decoder_config=Sam3DETRDecoderConfig(**layers, num_queries=6),
+        mask_decoder_config=Sam3MaskDecoderConfig(hidden_size=width, num_attention_heads=heads),
+    )
+    tracker = Sam3TrackerVideoConfig(
+        vision_config=vision(),
+        prompt_encoder_config=Sam3TrackerVideoPromptEncoderConfig(
+            hidden_size=width, image_size=side
+        ),
+        mask_decoder_config=Sam3TrackerVideoMaskDecoderConfig(
+            hidden_size=width, mlp_dim=inner, num_attention_heads=heads, iou_head_hidden_dim=32
+        ),
+        image_size=side,
+        num_maskmem=3,
+        memory_attention_hidden_size=width,
+        memory_attention_num_layers=1,
+        memory_attention_feed_forward_hidden_size=inner,
+        memory_attention_rope_feat_sizes=[cells, cells],
+        memory_encoder_hidden_size=width,
+        memory_encoder_output_channels=64,
+        mask_downsampler_embed_dim=width,
+        memory_fuser_embed_dim=width,
+        memory_fuser_intermediate_dim=inner,
+        memory_fuser_num_layers=1,
+        max_object_pointers_in_encoder=4,
+    )
+    config = Sam3VideoConfig(
+        detector_config=detector,
+        tracker_config=tracker,
+        low_res_mask_size=4 * cells,
+        hotstart_delay=3,
+        hotstart_unmatch_thresh=2,
+        hotstart_dup_thresh=2,
+        score_threshold_detection=0.0,  # made-up weights are sure of nothing
+        new_det_thresh=0.0,
+    )
+    torch.manual_seed(_SEED)
+    Sam3VideoModel(config).save_pretrained(folder)
+    words.save_pretrained(folder)
     return folder
 
 

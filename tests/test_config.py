@@ -21,13 +21,14 @@ SIZES = ("small", "base", "large")
 # the stage that a group's choices make; others only set options
 STAGE = {
     "masks": "masks", "metric_depth": "metric_depth", "depth": "depth", "alignment": "alignment",
-    "prior": "prior", "flow": "tracks", "points": "points",
+    "prior": "prior", "flow": "tracks", "points": "points", "poses": "cameras",
 }  # fmt: skip
 GROUPS = {
     "data": {"demo", "video", "frames"},
+    "poses": {"parallax", "file", "none"},
     "resolution": {"native", "480p", "720p", "1080p"},
     "masks": {
-        "motion", "folder", "none", "propagate", "sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large",
+        "motion", "folder", "none", "propagate", "sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large", "sam3",
     },
     "metric_depth": {
         "sensor", "parallax", "depth_pro", "zoedepth", "zoedepth_indoor", "zoedepth_outdoor",

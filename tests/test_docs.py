@@ -190,7 +190,7 @@ def test_the_masks_page_works_on_a_video(
     run_main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As far as no published weights are needed: SAM 2 has made-up ones."""
-    from benchmarks.random_weights import sam2
+    from benchmarks.random_weights import sam2, sam3
     from dynprep.pick.clip import Clip
     from dynprep.pick.session import Progress
 
@@ -206,12 +206,15 @@ def test_the_masks_page_works_on_a_video(
         (tmp_path / path).parent.mkdir(exist_ok=True)
         Image.fromarray(ball).save(tmp_path / path)
     (tmp_path / "prompts.yaml").write_text(blocks(text, "yaml")[0])
+    sam3_weights = sam3(tmp_path / "sam3")
     weights = [f"masks.checkpoint={sam2(tmp_path / 'sam2')}", "masks.parameters=null"]
     lines = [line for block in blocks(text, "bash") for line in block.splitlines()]
-    assert len(lines) == 9
+    assert len(lines) == 11
     for line in lines:
         words = shlex.split(line, comments=True)
         extra = weights if "masks=sam2_large" in words else []
+        if "masks=sam3" in words:
+            extra = [f"masks.checkpoint={sam3_weights}", "masks.parameters=null"]
         if words[1] == "pick":  # tests/pick opens its page
             monkeypatch.chdir(tmp_path)
             chosen = words[3:] or ["masks=propagate"]

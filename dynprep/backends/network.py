@@ -76,16 +76,22 @@ class Network(Stage):
     def inspect(self) -> list[str]:
         network = self.open_network()
         millions = sum(p.numel() for part in self.parts(network) for p in part.parameters()) / 1e6
-        if self.parameters and abs(millions / self.parameters - 1) > _OTHER_SIZE:
+        expected = self.expected_parameters
+        if expected and abs(millions / expected - 1) > _OTHER_SIZE:
             raise UserError(
                 f"{self.group}.checkpoint={self.checkpoint}: a network of {millions:.1f} million "
-                f"parameters, this backend's has {self.parameters:g}; choose the backend of its size"
+                f"parameters, this backend's has {expected:g}; choose the backend of its size"
             )
         if not self.unknown:
             return []
         return [
             f"{self.group}: {len(self.unknown)} tensors of the checkpoint are not used, e.g. {self.unknown[0]}"
         ]
+
+    @property
+    def expected_parameters(self) -> float | None:
+        """Millions of parameters that the opened network has, None where any number will do."""
+        return self.parameters
 
     def parts(self, network: Any) -> Sequence[Any]:
         """The modules that hold the parameters."""

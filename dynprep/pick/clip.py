@@ -43,12 +43,16 @@ class Clip:
         stage = chosen.stages[ObjectMasks.name]
         if not isinstance(stage, Prompted):
             raise UserError(
-                f"masks={self.backend}: takes no prompts; choose masks=propagate or a backend of SAM 2"
+                f"masks={self.backend}: takes no prompts; choose masks=propagate, SAM 2 or SAM 3"
             )
         if stage.prompts is not None or stage.points is not None or stage.box is not None:
             raise UserError(
                 "pick: masks.prompts, masks.points and masks.box are what it makes; leave them out"
             )
+        try:  # a backend that is told in words what to look for takes no marks beside
+            replace(cast(Any, stage), prompts="prompts.yaml")
+        except ValueError as error:
+            raise UserError(f"pick: masks: {error}") from None
         self._stage = stage
         self._store = Store(Path(chosen.run.store_dir).expanduser(), chosen.store.verify, say=say)
         self._source, expected = self._only_scene()

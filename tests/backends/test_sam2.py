@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from benchmarks import random_weights
-from dynprep.backends.masks.sam2 import _owners
+from dynprep.backends.masks.sam2 import owners
 from dynprep.errors import UserError
 from dynprep.scene.prompts import Prompt
 from dynprep.vision.mask_shape import MaskShape, clearest_part
@@ -54,9 +54,12 @@ class Clip:
 
 
 def follower(network: Any, clip: Clip) -> Any:
-    from dynprep.backends.sam2_session import Follower
+    from transformers import Sam2VideoInferenceSession
 
-    return Follower(network, torch.device("cpu"), clip, clip)  # type: ignore[arg-type]
+    from dynprep.backends.sam_session import Follower, Sam
+
+    sam = Sam(Sam2VideoInferenceSession, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+    return Follower(network, torch.device("cpu"), clip, clip, sam)  # type: ignore[arg-type]
 
 
 @torch.inference_mode()
@@ -184,10 +187,10 @@ def test_shaping_one_object_takes_nothing_from_another() -> None:
     scores = np.full((2, 60, 60), -5, np.float32)
     scores[0, 10:50, 10:50] = 3  # the person
     scores[1, 25:35, 25:35] = 9  # the ball
-    plain = _owners(scores, [4, 7], MaskShape(False, 0, 0, 0))
+    plain = owners(scores, [4, 7], MaskShape(False, 0, 0, 0))
     assert (plain == 7).sum() == 100 and (plain == 4).sum() == 1500
     for shape in (MaskShape(True, 0, 0, 0), MaskShape(False, 0, 0, 3)):
-        shaped = _owners(scores, [4, 7], shape)
+        shaped = owners(scores, [4, 7], shape)
         assert (shaped[25:35, 25:35] == 7).all()
         assert (shaped == 7).sum() == 100  # the ball is surrounded by the person
         assert (shaped == 4).sum() >= 1500

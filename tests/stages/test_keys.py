@@ -52,6 +52,7 @@ CHOICES = {
     "masks=folder masks.path={masks}": "c3827336fd7e9c04df92c523ce6029c4",
     "masks=propagate masks.points=[[80,50,1]]": "cbb68fecc64530cde3020305ac7a55ff",
     "masks=sam2_tiny masks.points=[[80,50,1]]": "86936723e1bba2a851db08a121a4e816",
+    "masks=sam3 masks.text=dog": "3ec45f46140b5b16a9059891c138bc4f",
     "metric_depth=parallax": "65e7f0195790fc956fd46cc55efb77e5",
     "metric_depth=depth_pro": "6e425e5a33e9e351df599102a0a8b9e6",
     "metric_depth=zoedepth": "72299e049803c8894e75bd4b9fd4b3c5",

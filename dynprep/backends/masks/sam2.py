@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +23,8 @@ from dynprep.stages.masks import ClipMasks
 from dynprep.store import ItemWriter
 from dynprep.vision.mask_shape import MaskShape
 
-_KIND = "sam2_video"
+if TYPE_CHECKING:
+    from dynprep.backends.sam_session import Sam
 
 
 @dataclass
@@ -46,48 +48,63 @@ class Sam2Masks(Prompted, Network, ClipMasks):
     def open_network(self) -> Any:
         from transformers import Sam2VideoModel
 
+        return load_network(Sam2VideoModel, self.folder_of("sam2_video"), self.group)
+
+    def folder_of(self, kind: str) -> Path:
+        """The folder of the weights. Raises UserError where they are of another kind of network."""
         folder = self.location().folder()
-        kind = read_json(folder / "config.json", dict[str, Any]).get("model_type")
-        if kind != _KIND:
+        found = read_json(folder / "config.json", dict[str, Any]).get("model_type")
+        if found != kind:
             where = f"{self.group}.checkpoint={folder}"
-            raise UserError(f"{where}: a {kind} network; this backend runs {_KIND}")
-        return load_network(Sam2VideoModel, folder, self.group)
+            raise UserError(f"{where}: a {found} network; this backend runs {kind}")
+        return folder
+
+    def sam(self) -> "Sam":
+        """The library's session of this network, and how its processor normalises images: by ImageNet's values."""
+        from transformers import Sam2VideoInferenceSession
+
+        from dynprep.backends.sam_session import Sam
+
+        return Sam(Sam2VideoInferenceSession, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
     def marked_ids(self, images: Images, frames: Frames, prompts: Sequence[Prompt]) -> UInt8Array:
-        from dynprep.backends.sam2_session import Follower
+        from dynprep.backends.sam_session import Follower
 
         with self.inference.inference(self.device):
-            follower = Follower(self.network, self.device, images, frames)
+            follower = Follower(self.network, self.device, images, frames, self.sam())
             scores = follower.mark(prompts[0].frame, prompts)
-        return _owners(scores, follower.ids, self._shape)
+        return owners(scores, follower.ids, self.shape)
 
     @property
-    def _shape(self) -> MaskShape:
+    def shape(self) -> MaskShape:
+        """What is done to masks before they are written."""
         return MaskShape(self.fill_holes, self.min_area, self.erode, self.dilate)
 
     def run(self, scene: Scene, writer: ItemWriter) -> None:
-        from dynprep.backends.sam2_session import Follower
+        from dynprep.backends.sam_session import Follower
 
         prompts = self.prompts_of(scene, writer)
         with self.inference.inference(self.device):
-            follower = Follower(self.network, self.device, scene[Images], scene.frames)
+            follower = Follower(self.network, self.device, scene[Images], scene.frames, self.sam())
             empty = 0
             for number, scores in follower.follow(prompts):
-                ids = _owners(scores, follower.ids, self._shape)
+                ids = owners(scores, follower.ids, self.shape)
                 empty += not ids.any()
                 ObjectMasks.write_objects(writer, scene.frames, scene.frames.stems[number], ids)
         if empty:
-            writer.note(f"SAM 2 found no object on {empty} of {len(scene.frames)} frames")
+            writer.note(f"no object was found on {empty} of {len(scene.frames)} frames")
 
     def modules_to_compile(self) -> Sequence[Any]:
         return [self.network.vision_encoder]
 
 
-def _owners(scores: Float32Array, ids: Sequence[int], shape: MaskShape) -> UInt8Array:
+def owners(scores: Float32Array, ids: Sequence[int], shape: MaskShape) -> UInt8Array:
     """Ids (H, W) of scores (objects, H, W): where several are above 0, the highest has the pixel.
 
     Shaping gives an object background alone: it takes nothing from another one.
     """
+    if not len(ids):
+        return np.zeros(scores.shape[1:], np.uint8)
     best = scores.argmax(0)
     owner = np.where(scores.max(0) > 0, np.asarray(ids, np.uint8)[best], 0).astype(np.uint8)
     shaped = np.zeros_like(owner)

@@ -1,28 +1,27 @@
-"""SAM 2's video network run frame by frame: pictures are read when they are needed, and memories that the network no
-longer looks at are let go.
+"""The video networks of SAM 2 and SAM 3 run frame by frame: pictures are read when they are needed, and memories that
+the network no longer looks at are let go.
 
-Images become what the published processor makes of them: brought to the network's square by bilinear interpolation
-with antialiasing, rounded to whole numbers, and normalised by ImageNet's mean and deviation. Masks come back from the
-network's low resolution by bilinear interpolation.
+Images become what the published processors make of them: brought to the network's square by bilinear interpolation
+with antialiasing, rounded to whole numbers, and normalised by a mean and a deviation of each channel. Masks come back
+from the network's low resolution by bilinear interpolation.
 
 Shapes: (H, W) pixels of ``images/``, S the side of the network's square, N objects.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from transformers import Sam2VideoInferenceSession
 
 from dynprep.arrays import BoolArray, Float32Array
 from dynprep.artefacts.images import Images
 from dynprep.scene.frames import Frames
 from dynprep.scene.prompts import Prompt, drawn
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet
 _BOX_LABELS = (2, 3)  # of a box's first and last corner, as the prompt encoder knows them
 _CONDITIONED, _FOLLOWED = "cond_frame_outputs", "non_cond_frame_outputs"
 _LARGE = ("pred_masks", "high_res_masks")  # of an output, what no later frame looks at
@@ -32,12 +31,26 @@ _MEMORY = (
 )  # looked at for fewer frames than the object's pointer
 
 
-class _Pictures:
+@dataclass(frozen=True)
+class Sam:
+    """What tells one generation of the network from another.
+
+    session: the library's class that holds a clip's state; mean, std: of red, green and blue in 0..1.
+    """
+
+    session: Any
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+class Pictures:
     """Frames (3, S, S) by number, made when the session asks for one; as long as the clip, so that the network knows
     its length."""
 
-    def __init__(self, images: Images, frames: Frames, side: int, dtype: torch.dtype) -> None:
-        self.images, self.frames, self.side, self.dtype = images, frames, side, dtype
+    def __init__(
+        self, images: Images, frames: Frames, side: int, dtype: torch.dtype, sam: Sam
+    ) -> None:
+        self.images, self.frames, self.side, self.dtype, self.sam = images, frames, side, dtype, sam
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -48,28 +61,18 @@ class _Pictures:
         size = (self.side, self.side)
         square = F.interpolate(whole, size, mode="bilinear", align_corners=False, antialias=True)
         scaled = square.round().clamp(0, 255)[0] / 255
-        mean, std = (torch.tensor(v)[:, None, None] for v in (_MEAN, _STD))
+        mean, std = (torch.tensor(v)[:, None, None] for v in (self.sam.mean, self.sam.std))
         return ((scaled - mean) / std).to(self.dtype)
 
 
 class Follower:
     """Follows objects through one clip. ids: of the objects, in the order of the scores."""
 
-    def __init__(self, network: Any, device: Any, images: Images, frames: Frames) -> None:
+    def __init__(self, network: Any, device: Any, images: Images, frames: Frames, sam: Sam) -> None:
         self.network, self.device, self.frames = network, device, frames
-        config = network.config
-        self.side = int(config.image_size)
-        # how many frames back a memory, and an object's pointer, is looked at
-        self.memory = int(config.num_maskmem) - 1
-        self.reach = max(self.memory, int(config.max_object_pointers_in_encoder))
-        self.session = Sam2VideoInferenceSession(
-            video_height=frames.height,
-            video_width=frames.width,
-            inference_device=device,
-            inference_state_device=device,
-            dtype=network.dtype,
-        )
-        self.session.processed_frames = _Pictures(images, frames, self.side, network.dtype)
+        self.side = int(network.config.image_size)
+        self.memory = Memory.of(network.config)
+        self.session = new_session(network, device, images, frames, sam)
         self.ids: list[int] = []
 
     def follow(self, prompts: Sequence[Prompt]) -> Iterator[tuple[int, Float32Array]]:
@@ -86,7 +89,7 @@ class Follower:
             for frame in order:
                 output = self.network(self.session, frame_idx=frame, reverse=reverse)
                 yield frame, self._scores(output.pred_masks)
-                self._forget(frame, start, reverse)
+                self.memory.let_go(self.session, frame, start, reverse)
 
     def mark(self, frame: int, prompts: Sequence[Prompt]) -> Float32Array:
         """Give the network the prompts of one frame; returns the frame's scores (N, H, W)."""
@@ -123,17 +126,50 @@ class Follower:
 
     def _scores(self, masks: Tensor) -> Float32Array:
         """Scores (N, H, W) of the network's masks (N, 1, h, w)."""
-        full = F.interpolate(masks.float(), self.frames.size, mode="bilinear", align_corners=False)
-        scores: Float32Array = full[:, 0].cpu().numpy()
-        return scores
+        return at_full_size(masks[:, 0], self.frames)
 
-    def _forget(self, frame: int, start: int, reverse: bool) -> None:
-        """Let go of what the frames to come do not look at: memory must not grow with the clip.
 
-        Frames next to the first marked one stay, since the way back begins with them.
+def new_session(network: Any, device: Any, images: Images, frames: Frames, sam: Sam) -> Any:
+    """The library's session of a clip, which reads frames when it needs them."""
+    session = sam.session(
+        video_height=frames.height,
+        video_width=frames.width,
+        inference_device=device,
+        inference_state_device=device,
+        dtype=network.dtype,
+    )
+    side = int(network.config.image_size)
+    session.processed_frames = Pictures(images, frames, side, network.dtype, sam)
+    return session
+
+
+def at_full_size(masks: Tensor, frames: Frames) -> Float32Array:
+    """Scores (N, H, W) of masks (N, h, w) at the network's low resolution."""
+    full = F.interpolate(masks[:, None].float(), frames.size, mode="bilinear", align_corners=False)
+    scores: Float32Array = full[:, 0].cpu().numpy()
+    return scores
+
+
+@dataclass(frozen=True)
+class Memory:
+    """How many frames back the network looks at a memory (``memory``), and at an object's pointer (``reach``)."""
+
+    memory: int
+    reach: int
+
+    @staticmethod
+    def of(config: Any) -> "Memory":
+        """As a network's configuration says."""
+        memory = int(config.num_maskmem) - 1
+        return Memory(memory, max(memory, int(config.max_object_pointers_in_encoder)))
+
+    def let_go(self, session: Any, frame: int, start: int, reverse: bool) -> None:
+        """Drop, after ``frame``, what the frames to come do not look at: memory must not grow with the clip.
+
+        Frames next to the one that the walk starts from stay, since the way back begins with them.
         """
         step = -1 if reverse else 1
-        for outputs in self.session.output_dict_per_obj.values():
+        for outputs in session.output_dict_per_obj.values():
             for kind in (_CONDITIONED, _FOLLOWED):
                 for number, output in list(outputs[kind].items()):
                     for name in _LARGE:
