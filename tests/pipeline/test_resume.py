@@ -14,7 +14,7 @@ from tests.processes import Forked
 
 STAGES = (
     "images", "optical_flow", "camera_path", "parallax", "masks", "metric_depth", "depth",
-    "alignment_fits", "alignment", "prior", "tracks", "points",
+    "alignment_fits", "alignment", "prior", "tracks", "points", "cameras",
 )  # fmt: skip
 
 # every kind: the first, whole scenes, frames, views of others, pairs
