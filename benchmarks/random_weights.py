@@ -566,7 +566,10 @@ def sam3(folder: Path) -> Path:
         new_det_thresh=0.0,
     )
     torch.manual_seed(_SEED)
-    Sam3VideoModel(config).save_pretrained(folder)
+    network = Sam3VideoModel(config)
+    with torch.no_grad():  # so that it follows what it has found
+        network.tracker_model.mask_decoder.pred_obj_score_head.proj_out.bias.fill_(_FOUND)
+    network.save_pretrained(folder)
     words.save_pretrained(folder)
     return folder
 

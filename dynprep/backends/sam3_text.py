@@ -8,6 +8,7 @@ Shapes: (H, W) pixels of ``images/``, (h, w) pixels of the network's masks, N ob
 """
 
 from collections.abc import Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -23,6 +24,35 @@ from dynprep.scene.frames import Frames
 
 _WORDS = 32  # tokens of a text, padded to this number as the published processor does
 _LEAST = 1e-6  # score of an object that the tracker gives none
+
+
+class DescribedNetwork(modeling_sam3_video.Sam3VideoModel):  # type: ignore[misc]
+    """SAM 3's video network with a fault of the library mended.
+
+    On a frame on which an object is dropped as a mistake, ``transformers`` 5.23 pairs the ids that are left with the
+    masks and scores of all, so that objects get each other's.
+    """
+
+    def run_tracker_propagation(
+        self, inference_session: Any, **options: Any
+    ) -> tuple[Tensor, Tensor]:
+        masks, scores = super().run_tracker_propagation(
+            inference_session=inference_session, **options
+        )
+        self._tracked = list(inference_session.obj_ids), scores  # before any is dropped
+        return masks, scores
+
+    def build_outputs(self, inference_session: Any, **options: Any) -> dict[int, Tensor]:
+        tracked = SimpleNamespace(obj_ids=self._tracked[0])  # the ids that the masks are of
+        outputs: dict[int, Tensor] = super().build_outputs(inference_session=tracked, **options)
+        return outputs
+
+    def forward(self, *arguments: Any, **options: Any) -> Any:
+        output = super().forward(*arguments, **options)
+        ids, scores = self._tracked
+        sure = scores.float().sigmoid().flatten().tolist()
+        output.obj_id_to_tracker_score.update(zip(ids, sure, strict=True))
+        return output
 
 
 class TextFollower:
@@ -54,11 +84,26 @@ class TextFollower:
             output = self.network(self.session, frame_idx=frame)
             self.session.hotstart_removed_obj_ids.update(output.removed_obj_ids)
             waiting.append(output)
-            self.memory.let_go(self.session, frame, start=-len(self.frames), reverse=False)
+            self._let_go(frame)
             if len(waiting) >= max(1, self.network.hotstart_delay):
                 yield self._scored(waiting.pop(0))
         for output in waiting:
             yield self._scored(output)
+
+    def _let_go(self, frame: int) -> None:
+        """Drop what the frames after ``frame`` do not look at."""
+        session = self.session
+        self.memory.let_go(session, frame, start=-len(self.frames), reverse=False)
+        most = int(self.network.config.tracker_config.max_cond_frame_num)
+        self.memory.let_go_of_conditioned(session, frame, most)
+        for by_frame in (
+            *session.mask_inputs_per_obj.values(),
+            *session.frames_tracked_per_obj.values(),
+        ):
+            by_frame.clear()
+        # the frame's output has them
+        session.obj_id_to_tracker_score_frame_wise.clear()
+        session.suppressed_obj_ids.clear()
 
     def _scored(self, output: Any) -> tuple[int, list[int], Float32Array]:
         """What one frame shows: of objects that overlap, the one that the tracker is surest of has the higher score."""

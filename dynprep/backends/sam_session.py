@@ -166,7 +166,8 @@ class Memory:
     def let_go(self, session: Any, frame: int, start: int, reverse: bool) -> None:
         """Drop, after ``frame``, what the frames to come do not look at: memory must not grow with the clip.
 
-        Frames next to the one that the walk starts from stay, since the way back begins with them.
+        Frames next to the one that the walk starts from stay, since the way back begins with them; so do marked frames,
+        of which there are few.
         """
         step = -1 if reverse else 1
         for outputs in session.output_dict_per_obj.values():
@@ -184,3 +185,21 @@ class Memory:
                     elif behind > self.memory and not near:
                         for name in _MEMORY:
                             output.pop(name, None)
+
+    def let_go_of_conditioned(self, session: Any, frame: int, most: int) -> None:
+        """The same of frames on which the network itself has marked objects, in a walk that only goes forward.
+
+        most: how many such frames an object is looked for by; of older ones the pointer alone is.
+        """
+        for outputs in session.output_dict_per_obj.values():
+            conditioned = outputs[_CONDITIONED]
+            for place, number in enumerate(sorted(conditioned, reverse=True)):
+                output = conditioned[number]
+                for name in _LARGE:
+                    output.pop(name, None)
+                for name in _MEMORY:
+                    if place >= most and frame + 1 - number > self.memory:
+                        output.pop(name, None)
+                    elif number == frame and isinstance(output.get(name), Tensor):
+                        # a part of all objects' memories would keep all of them
+                        output[name] = output[name].clone()

@@ -26,6 +26,13 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def network(weights: Path) -> Any:
+    from dynprep.backends.sam3_text import DescribedNetwork
+
+    return DescribedNetwork.from_pretrained(weights).eval()
+
+
+@pytest.fixture(scope="module")
+def librarys(weights: Path) -> Any:
     from transformers import Sam3VideoModel
 
     return Sam3VideoModel.from_pretrained(weights).eval()
@@ -69,11 +76,11 @@ def the_librarys(
 
 
 def test_masks_are_the_librarys(
-    network: Any, weights: Path, monkeypatch: pytest.MonkeyPatch
+    network: Any, librarys: Any, weights: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clip = Clip(sliding(7, 48, 80))
     ours = follower(network, weights, clip)  # which brings the kernels that the library lacks
-    wanted = the_librarys(network, weights, clip, ["swan"], monkeypatch)
+    wanted = the_librarys(librarys, weights, clip, ["swan"], monkeypatch)
     assert any(wanted.values())
     with torch.inference_mode():
         found = {number: (ids, scores) for number, ids, scores in ours.follow(["swan"])}
@@ -90,16 +97,77 @@ def test_masks_are_the_librarys(
             assert (mask == wanted[number][one]).all()
 
 
-def test_memory_does_not_grow_and_frames_are_read_once(network: Any, weights: Path) -> None:
+def test_each_object_keeps_its_own_mask_where_the_library_mixes_them_up(
+    network: Any, librarys: Any, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On frame 1 the first of several objects is dropped as a mistake."""
+    clip = Clip(sliding(3, 48, 80))
+    tracked: dict[int, torch.Tensor] = {}
+
+    def dropping(kind: Any) -> Any:
+        monkeypatch.setattr(kind, "det_nms_thresh", 0.0)  # so that there are several
+        for name in ("hotstart_delay", "hotstart_dup_thresh", "hotstart_unmatch_thresh"):
+            monkeypatch.setattr(kind, name, 9)  # and no other is dropped
+        planned = kind.run_tracker_update_planning_phase
+
+        def plan(inference_session: Any, frame_idx: int, **options: Any) -> Any:
+            update, news = planned(
+                inference_session=inference_session, frame_idx=frame_idx, **options
+            )
+            if frame_idx == 1:
+                ids, masks = inference_session.obj_ids, options["tracker_low_res_masks_global"]
+                tracked.update(zip(ids, masks.clone(), strict=True))
+                update["obj_ids_newly_removed"] = {ids[0]}
+                news["obj_ids"] = [one for one in news["obj_ids"] if one != ids[0]]
+                news["extra_metadata"]["removed_obj_ids"].add(ids[0])
+            return update, news
+
+        propagated = kind.run_tracker_propagation
+
+        def told_apart(**options: Any) -> Any:
+            masks, scores = propagated(**options)  # which made-up weights make alike
+            return masks + torch.arange(len(masks))[:, None, None], scores
+
+        monkeypatch.setattr(kind, "run_tracker_propagation", told_apart)
+        monkeypatch.setattr(kind, "run_tracker_update_planning_phase", plan)
+        one, outputs = follower(kind, weights, clip), list[Any]()
+        monkeypatch.setattr(one, "_scored", outputs.append)
+        with torch.inference_mode():
+            list(one.follow(["swan"]))
+        return outputs[1]
+
+    own, other = dropping(network), dropping(librarys)
+    left = [one for one in own.object_ids if one in tracked]
+    assert len(left) >= 3 and left == [one for one in other.object_ids if one in tracked]
+    for one in left:
+        assert torch.equal(own.obj_id_to_mask[one][0], tracked[one])
+        assert one in own.obj_id_to_tracker_score
+    # else the library has mended it, and the class that does can go
+    assert any(not torch.equal(other.obj_id_to_mask[k][0], tracked[k]) for k in left[:-1])
+
+
+def test_memory_does_not_grow_and_frames_are_read_once(
+    network: Any, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in (("recondition_every_nth_frame", 2), ("high_conf_thresh", 0.0),
+                        ("high_iou_thresh", 0.0)):  # fmt: skip
+        monkeypatch.setattr(network, name, value)
     clip = Clip(sliding(24, 32, 48, step=0))
     one = follower(network, weights, clip)
-    held = []
+    most = network.config.tracker_config.max_cond_frame_num
+    held, marked = [], []
     with torch.inference_mode():
         for _ in one.follow(["a"]):
             outputs = one.session.output_dict_per_obj.values()
-            kept = [len(o["non_cond_frame_outputs"]) for o in outputs]
-            held.append(max(kept, default=0))
+            held.append(max((len(o["non_cond_frame_outputs"]) for o in outputs), default=0))
+            with_memory = [
+                sum("maskmem_features" in output for output in o["cond_frame_outputs"].values())
+                for o in outputs
+            ]
+            marked.append(max(with_memory, default=0))
+            assert not one.session.obj_id_to_tracker_score_frame_wise
     assert max(held) <= one.memory.reach + 1
+    assert max(marked) <= most + one.memory.memory
     assert clip.read == list(range(24))
 
 

@@ -68,9 +68,11 @@ class Sam3Masks(Sam2Masks):
         return self.parameters if self.texts else self.tracker_parameters
 
     def open_network(self) -> Any:
-        from transformers import Sam3TrackerVideoModel, Sam3VideoModel
+        from transformers import Sam3TrackerVideoModel
 
-        kind = Sam3VideoModel if self.texts else Sam3TrackerVideoModel
+        from dynprep.backends.sam3_text import DescribedNetwork
+
+        kind = DescribedNetwork if self.texts else Sam3TrackerVideoModel
         return load_network(kind, self.folder_of(_KIND), self.group)
 
     def sam(self) -> "Sam":
