@@ -61,6 +61,7 @@ class RecordShape(TypedDict):
     folder: str
     environment: EnvironmentShape
     store: NotRequired[str]
+    datasets: NotRequired[list[str]]
     scenes: NotRequired[dict[str, SceneShape]]
     scores: NotRequired[dict[str, dict[str, float]]]
     consistency: NotRequired[dict[str, dict[str, float]]]

@@ -7,6 +7,7 @@ from typing import Any
 
 from dynprep.config.build import Settings
 from dynprep.export.dataset import DatasetWriter
+from dynprep.export.layouts import LayoutWriter
 from dynprep.pipeline.execute import versions
 from dynprep.pipeline.plan import Plan
 from dynprep.record import Job, Record
@@ -20,7 +21,7 @@ class RunState:
     """What the steps of a run share; each fills what it is named for.
 
     config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
-    record, the page and the media; settings: by ``resolve``; store, writer, plan, summary: by ``plan``;
+    record, the page and the media; settings: by ``resolve``; store, writers, plan, summary: by ``plan``;
     seconds: that each step took, by its name.
     """
 
@@ -33,6 +34,7 @@ class RunState:
     settings: Settings = field(init=False)
     store: Store = field(init=False)
     writer: DatasetWriter = field(init=False)
+    layout_writer: LayoutWriter = field(init=False)
     plan: Plan = field(init=False)
     summary: Summary | None = None
     seconds: dict[str, float] = field(default_factory=dict)

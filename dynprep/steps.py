@@ -13,12 +13,13 @@ from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.config.build import Settings, settings
 from dynprep.errors import UserError
 from dynprep.export.dataset import VERDICT, DatasetWriter
+from dynprep.export.layouts import LayoutWriter
 from dynprep.files import write_json
 from dynprep.links import resolve_link
 from dynprep.pipeline.devices import claim_gpu, why_no_gpu
 from dynprep.pipeline.execute import check_disk, load_frame_table, run_stage, versions
 from dynprep.pipeline.faults import plain_errors
-from dynprep.pipeline.plan import ScenePlan, choose_stages, make_plan
+from dynprep.pipeline.plan import Plan, ScenePlan, choose_stages, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
 from dynprep.record import describe_scenes
 from dynprep.report.options import check_logger
@@ -76,7 +77,8 @@ def plan(run: RunState) -> None:
     """Look at the sources and the store, and decide what is computed; note in the store what the run uses."""
     chosen = run.settings
     link = resolve_link(chosen.dataset.link)
-    run.writer = DatasetWriter(chosen.dataset_dir, chosen.layout, link, run.origin())
+    run.writer = DatasetWriter(chosen.dataset_dir, chosen.names, link, run.origin())
+    run.layout_writer = LayoutWriter(chosen.dataset_dir, link, run.origin())
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
         store_dir = Path(chosen.run.store_dir).expanduser()
         run.store = Store(store_dir, chosen.store.verify, say=run.terminal.say)
@@ -95,12 +97,18 @@ def plan(run: RunState) -> None:
                 }
                 for scene in run.plan.scenes
             }
+            for layout in chosen.layouts:  # their folders are datasets too, whose results must stay
+                used |= {f"{layout.folder}/{name}": dict(used[name]) for name in _names(run.plan)}
             _remember(run, used)
         choose_stages(run.plan, JUDGED)
         _check_plan(run)
     name = "+".join(scene.name for scene in run.plan.scenes)
     name = name if run.job.number is None else f"{name}/{run.job.number}"
     run.summary = Summary(name, run.folder, dict(run.config), chosen.choices, versions())
+
+
+def _names(plan: Plan) -> list[str]:
+    return [scene.name for scene in plan.scenes]
 
 
 def _remember(run: RunState, used: Mapping[str, Mapping[str, str]]) -> None:
@@ -147,6 +155,9 @@ def _shots(run: RunState, sources: Sequence[Source]) -> Iterator[Source]:
 def _check_plan(run: RunState) -> None:
     """Raise UserError for a dataset that cannot be written, and for weights that do not fit."""
     run.writer.check(run.plan)
+    run.layout_writer.check(run.settings.layouts, _names(run.plan))
+    for layout in run.settings.layouts:
+        layout.check_stages(run.plan.all_stages)
     for name, stage in run.plan.stages.items():
         if any(not run.plan.is_complete(name, scene) for scene in run.plan.scenes):
             for remark in stage.inspect():
@@ -208,6 +219,13 @@ def export(run: RunState) -> None:
             with run.store.folder_lock(run.writer.folder(scene)).hold():
                 run.writer.write(run.plan, scene, run.outcome.verdicts[scene.name].as_json())
             run.outcome.datasets.append(root / scene.name)
+        for layout in run.settings.layouts:
+            for scene in run.plan.scenes:
+                with run.store.folder_lock(run.layout_writer.folder(layout, scene.name)).hold():
+                    folder, remark = run.layout_writer.write(layout, scene.read())
+                run.outcome.layouts.setdefault(layout.name, []).append(folder)
+                if remark is not None:
+                    run.terminal.warn(remark)
 
 
 def evaluate(run: RunState) -> None:

@@ -9,7 +9,6 @@ import pytest
 import yaml
 
 from dynprep.artefacts.intrinsics import SeenIntrinsics
-from dynprep.artefacts.relative_disparity import RelativeDisparity
 from dynprep.conf_folder import choices_of, read_choice, shared_parts
 from dynprep.config.build import settings
 from dynprep.foreign import matches_type
@@ -116,7 +115,7 @@ def test_recipes_compose_and_build(
     assert chosen.choices["tracks"] == tracker
     assert chosen.stages["tracks"].key_options()["rate"] == 4
     if name == "shape_of_motion":
-        assert chosen.layout.folder(RelativeDisparity) == "depth_anything"
+        assert [layout.name for layout in chosen.layouts] == ["shape_of_motion"]
     if name == "best":
         assert SeenIntrinsics in chosen.stages["metric_depth"].reads()
 

@@ -21,6 +21,7 @@ from dynprep.store import ItemWriter
 
 CAMERAS_FORMAT = 1
 AXES = "opencv"  # x to the right, y down, z forward
+UNIT_OF_CLIP = "median depth of the clip"  # where nothing tells metres
 _FILE = "cameras.json"
 
 
@@ -68,6 +69,11 @@ class CameraSet:
     def centres(self) -> Float64Array:
         """Where the camera stands (T, 3)."""
         return self.camera_to_world[:, :3, 3]
+
+    @property
+    def shares_unit_with_depth(self) -> bool:
+        """Whether lengths are counted in what metric depth is counted in, metres or what stands for them."""
+        return self.unit != UNIT_OF_CLIP
 
 
 def _against_poses(artefact: type[Artefact], scene: SceneResults, truth: Truth) -> Scores:

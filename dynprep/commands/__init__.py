@@ -20,6 +20,7 @@ COMMANDS = {
     "reproduce": "reproduce",
     "backends": "backends",
     "validate": "validate",
+    "export": "export",
     "check": "check",
     "pick": "pick",
 }

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from dynprep.checks.options import CheckBounds
 from dynprep.config.typed import TARGET, build, build_one, locate
 from dynprep.errors import UserError, nearest
-from dynprep.export.layout import Layout
+from dynprep.export.names import DatasetNames
 from dynprep.options import AtLeastOne, Seed
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.report.options import CompareOptions, LoggerOptions
@@ -16,12 +16,15 @@ from dynprep.scene.data import Data
 from dynprep.scene.resolution import Resolution
 from dynprep.stages.base import Stage
 from dynprep.stages.context import StageContext
+from dynprep.stages.layout import LayoutStage
 from dynprep.verdicts.options import VerdictBounds
 
 _NODES = (
     *("resolution", "trainer", "camera", "compare", "store", "dataset", "data", "layout", "logger"),
     *("verdict", "check"),
 )
+
+_LAYOUT = "layout"
 
 
 @dataclass
@@ -73,7 +76,7 @@ class Settings:
     resolution: Resolution
     stages: dict[str, Stage]
     wanted: list[str]
-    layout: Layout
+    names: DatasetNames
     trainer: TrainerOptions
     logger: LoggerOptions
     verdict: VerdictBounds
@@ -85,6 +88,11 @@ class Settings:
     def dataset_dir(self) -> Path:
         """The folder that receives one folder a scene."""
         return Path(self.run.dataset_dir).expanduser()
+
+    @property
+    def layouts(self) -> list[LayoutStage]:
+        """The layouts that are written beside the dataset."""
+        return [stage for stage in self.stages.values() if isinstance(stage, LayoutStage)]
 
     @property
     def wanted_stages(self) -> list[Stage]:
@@ -117,6 +125,12 @@ def compare_options(node: Mapping[str, Any]) -> CompareOptions:
     return build_one(CompareOptions, node, "compare")
 
 
+def dataset_names(node: Mapping[str, Any]) -> DatasetNames:
+    """The names of a dataset's folders that the node ``layout`` gives; what it says of layouts is left out."""
+    own = {k: v for k, v in node.items() if not isinstance(v, Mapping)}
+    return build_one(DatasetNames, {k: v for k, v in own.items() if k != TARGET}, _LAYOUT)
+
+
 def stage_nodes(
     config: Mapping[str, Any], above: str = ""
 ) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -131,6 +145,10 @@ def stage_nodes(
             raise UserError(f"{path}.{TARGET}={node[TARGET]}: the dotted path of a class is meant")
         elif issubclass(locate(node[TARGET], path), Stage):
             yield path, node
+        elif (
+            name == _LAYOUT
+        ):  # names of the dataset's folders, and in nodes of their own the layouts beside it
+            yield from stage_nodes({k: v for k, v in node.items() if k != TARGET}, path)
 
 
 def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
@@ -171,7 +189,7 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
         resolution,
         stages,
         _wanted(run.stages, stages, groups),
-        build(config["layout"], "layout"),
+        dataset_names(config[_LAYOUT]),
         trainer,
         build(config["logger"], "logger"),
         build(config["verdict"], "verdict"),
@@ -184,11 +202,15 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
 def _wanted(
     asked: list[str] | str, stages: Mapping[str, Stage], groups: Mapping[str, str]
 ) -> list[str]:
-    """Names of the stages that the user asked for. Raises UserError for one that does not exist."""
+    """Names of the stages that the user asked for: layouts are, once they are chosen.
+
+    Raises UserError for one that does not exist.
+    """
     users = [name for name, stage in stages.items() if not stage.is_helper]
     names = [asked] if isinstance(asked, str) else list(asked)
     if names == ["all"]:
         return users
+    layouts = [name for name, stage in stages.items() if isinstance(stage, LayoutStage)]
     for name in names:
         if name not in users and name != "images":
             by_group = [
@@ -198,4 +220,4 @@ def _wanted(
                 f"the stage of group {name} is {by_group[0]}" if by_group else nearest(name, users)
             )
             raise UserError(f"stages: there is no stage '{name}'; {hint}")
-    return names
+    return list(dict.fromkeys([*names, *layouts]))

@@ -1,7 +1,5 @@
 """A scene's dataset folder: written beside the old one from the store, with its provenance, then put in its place."""
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +12,13 @@ from dynprep.artefacts import Artefact
 from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.export import swap
-from dynprep.export.layout import Layout
-from dynprep.export.manifest import Manifest, WrittenFile
+from dynprep.export.manifest import Manifest
+from dynprep.export.names import DatasetNames
+from dynprep.export.written import compose_file, is_empty_folder, origin, show_file
 from dynprep.foreign import Malformed, read_json
 from dynprep.links import LinkKind, place
 from dynprep.pipeline.plan import Plan, ScenePlan
-from dynprep.store import Result
 from dynprep.store.references import PROVENANCE, ProvenanceShape
-from dynprep.store.verified import remember
 from dynprep.version import __version__
 
 VERDICT = "verdict.json"  # what is not good, of one scene in a dataset, of all in a run's folder
@@ -36,7 +33,7 @@ class DatasetWriter:
     """
 
     root: Path
-    layout: Layout
+    names: DatasetNames
     link: LinkKind
     run: Mapping[str, Any]
     _shared_damage: dict[Path, set[str]] = field(default_factory=dict)
@@ -101,14 +98,15 @@ class DatasetWriter:
         origins: dict[str, Any] = {}
         for artefact in artefacts:
             result = scene.results[artefact.name]
-            linked = self.layout.linked(artefact)
+            linked = self.names.linked(artefact)
             with ThreadPoolExecutor(cores()) as pool:
-                shown = pool.map(partial(self._show, result, new), linked.keys(), linked.values())
+                show = partial(show_file, result, new, link=self.link)
+                shown = pool.map(show, linked.keys(), linked.values())
                 manifest.files.update(zip(linked.values(), shown, strict=True))
-            for path, value in self.layout.composed(artefact).items():
-                _compose(manifest, path, value, artefact.name)
-            for inner in self.layout.folders(artefact):
-                origins[inner] = _origin(type(artefact), scene)
+            for path, value in self.names.composed(artefact).items():
+                compose_file(manifest, path, value, artefact.name)
+            for inner in self.names.folders(artefact):
+                origins[inner] = origin(scene.results[artefact.name])
         made_of = {name: _closure(plan, scene, name) for name in plan.exported()}
         carried = self._carried(before, made_of)
         last = _provenance(folder)
@@ -124,7 +122,7 @@ class DatasetWriter:
             "scene": scene.name,
             "source": {"path": scene.source.describe(), **scene.source.identity()},
             "run": dict(self.run),
-            "layout": self.layout.names,
+            "layout": self.names.names,
             "link": self.link,
             "folders": origins,
             "verdict": {
@@ -132,30 +130,20 @@ class DatasetWriter:
             },
             "made_of": {**carried, **made_of},
         }
-        _compose(manifest, VERDICT, verdict, None)
-        _compose(manifest, PROVENANCE, provenance, None)
+        compose_file(manifest, VERDICT, verdict, None)
+        compose_file(manifest, PROVENANCE, provenance, None)
         manifest.save()
         # once more: laying out a long clip takes a while, in which a user may have changed something
         self._refuse_foreign(before, plan)
         swap.replace(folder)
         return folder
 
-    def _show(self, result: Result, folder: Path, file: str, path: str) -> WrittenFile:
-        """Show a file of the store at ``path`` in ``folder``."""
-        target = folder / path
-        stored = result.checked_file(file)
-        size, digest = result.fact(file)
-        place(stored, target, self.link)
-        remember(stored, digest)
-        leads_to = os.readlink(target) if self.link == "symlink" else None
-        return WrittenFile(size, digest, result.recipe.stage, leads_to)
-
     def _carried(
         self, before: Manifest, made_of: Mapping[str, Mapping[str, str]]
     ) -> dict[str, Mapping[str, str]]:
         """Stages of the folder as it is, with what they were made of, that fit to what is written now."""
         last = _provenance(before.folder)
-        if last is None or last["layout"] != self.layout.names:
+        if last is None or last["layout"] != self.names.names:
             return {}
         keys = {stage: key for closure in made_of.values() for stage, key in closure.items()}
         carried: dict[str, Mapping[str, str]] = {}
@@ -168,16 +156,16 @@ class DatasetWriter:
     def _refuse_foreign(self, before: Manifest, plan: Plan) -> None:
         """Raise UserError for files that are somebody's own and that the dataset would take the place of."""
         artefacts = [Artefact.registry[name] for name in plan.exported()]
-        filled = [inner for a in artefacts for inner in self.layout.all_folders(a)]
+        filled = [inner for a in artefacts for inner in self.names.all_folders(a)]
         single = [
-            *(name for a in artefacts for name in self.layout.single_files(a)),
+            *(name for a in artefacts for name in self.names.single_files(a)),
             PROVENANCE,
             VERDICT,
         ]
         foreign = [
             relative
             for relative in before.foreign()
-            if not _is_empty_folder(before.folder / relative)
+            if not is_empty_folder(before.folder / relative)
             and (
                 relative in single
                 or any(
@@ -212,10 +200,6 @@ def _shared_damage(before: Manifest) -> set[str]:
     return shared
 
 
-def _is_empty_folder(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
-
-
 def _check_apart(root: Path, store: Path) -> None:
     """Raise UserError where one of the two folders lies in the other."""
     dataset, store = root.resolve(), store.resolve()
@@ -234,15 +218,6 @@ def _provenance(folder: Path) -> ProvenanceShape | None:
     return provenance
 
 
-def _compose(manifest: Manifest, path: str, value: Any, stage: str | None) -> None:
-    """Write a JSON file of the dataset's own."""
-    content = (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
-    target = manifest.folder / path
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(content)
-    manifest.files[path] = WrittenFile(len(content), hashlib.sha256(content).hexdigest(), stage)
-
-
 def _carry(source: Path, target: Path, link: LinkKind) -> None:
     """Take a file along from the folder that is about to be replaced."""
     own = not source.is_symlink() and source.stat().st_nlink == 1
@@ -255,23 +230,3 @@ def _closure(plan: Plan, scene: ScenePlan, name: str) -> dict[str, str]:
     for artefact in plan.all_stages[name].reads():
         keys |= _closure(plan, scene, artefact.name)
     return keys
-
-
-def _origin(artefact: type[Artefact], scene: ScenePlan) -> dict[str, Any]:
-    """What made a folder: backend, options, weights, keys, versions."""
-    result = scene.results[artefact.name]
-    seal = result.seal()
-    facts = seal.facts if seal is not None else {}
-    return {
-        "stage": artefact.name,
-        "key": result.key,
-        "backend": result.recipe.backend,
-        "version": [result.recipe.kind_version, result.recipe.backend_version],
-        "options": result.recipe.options,
-        "weights": result.recipe.weights,
-        "licence": facts.get("licence"),
-        "inputs": result.recipe.inputs,
-        "versions": facts.get("versions", {}),
-        "device": facts.get("device", ""),
-        "notes": sorted({n for item in result.items().values() for n in item.notes}),
-    }

@@ -117,8 +117,13 @@ class Plan:
         ]
 
 
-def recipe(stage: Stage, source: Source, results: Mapping[str, Result]) -> Recipe:
-    """The recipe of ``stage`` for a scene, given the results it reads."""
+def recipe(
+    stage: Stage, results: Mapping[str, Result], outside: Mapping[str, str] | None = None
+) -> Recipe:
+    """The recipe of ``stage`` for a scene, given the results it reads.
+
+    outside: content hashes of the files from outside that it reads.
+    """
     inputs = {artefact.name: results[artefact.name].key for artefact in stage.reads()}
     return Recipe(
         stage=stage.name,
@@ -127,7 +132,7 @@ def recipe(stage: Stage, source: Source, results: Mapping[str, Result]) -> Recip
         backend_version=stage.backend_version,
         options=stage.key_options(),
         weights=stage.weights(),
-        inputs={**inputs, **{f"file:{k}": v for k, v in stage.outside(source).items()}},
+        inputs={**inputs, **{f"file:{k}": v for k, v in (outside or {}).items()}},
     )
 
 
@@ -144,7 +149,7 @@ def make_plan(
     for source, frames in scenes:
         scene = ScenePlan(source, frames)
         for name, stage in chosen.items():
-            scene.results[name] = store.result(recipe(stage, source, scene.results))
+            scene.results[name] = store.result(recipe(stage, scene.results, stage.outside(source)))
         plan.scenes.append(scene)
     return plan
 

@@ -25,7 +25,7 @@ class Summary:
     choices: by stage, how the user calls its backend; runs: how each stage went; scenes: by name, what they are;
     scores (against the truth) and consistency (without): by scene, then by name; alignments: the fits' report by
     scene; seconds: of the run; peak_memory: in bytes; failure: why the run stopped, None if it did not; objective:
-    the score that a search looks at; verdicts: by scene.
+    the score that a search looks at; verdicts: by scene; layouts: by name, the folders that were written.
     """
 
     name: str
@@ -42,6 +42,7 @@ class Summary:
     media: list[SceneMedia] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
+    layouts: dict[str, list[Path]] = field(default_factory=dict)
     seconds: float = 0.0
     peak_memory: int = 0
     failure: str | None = None

@@ -173,6 +173,9 @@ class Terminal:
         self._verdict(summary)
         for folder in summary.datasets:
             self.say(f"dataset  {folder}")
+        for name, folders in summary.layouts.items():
+            for folder in folders:
+                self.say(f"{name:<8} {folder}")
         if report is not None:
             self.say(f"report   {report}")
 

@@ -14,5 +14,10 @@ class CameraPoses(SceneStage):
     makes = Cameras
     kind_version = 1
 
+    @property
+    def tells_scale(self) -> bool:
+        """Whether poses may be in the unit of metric depth."""
+        return True
+
     def disk_bytes(self, frames: Frames) -> int:
         return 1000 + 600 * len(frames)

@@ -1,13 +1,13 @@
 """Object masks of every frame, found frame by frame or over the clip."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from dynprep.arrays import BoolArray
 from dynprep.artefacts.base import Scene
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.scene.frames import Frames
-from dynprep.stages.base import FrameStage, SceneStage
+from dynprep.stages.base import FrameStage, SceneStage, Stage
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
@@ -19,6 +19,7 @@ class Masks(FrameStage[Sample, BoolArray]):
 
     makes = ObjectMasks
     kind_version = 1
+    finds_objects: ClassVar[bool] = True
 
     def write(self, writer: ItemWriter, scene: Scene, item: str, output: BoolArray) -> None:
         ObjectMasks.write(writer, scene.frames, item, output)
@@ -36,3 +37,8 @@ class ClipMasks(SceneStage):
 
     def disk_bytes(self, frames: Frames) -> int:
         return frames.pixels // 10  # the masks and the ids
+
+
+def finds_objects(stage: Stage) -> bool:
+    """Whether a backend of masks may mark anything at all."""
+    return not isinstance(stage, Masks) or stage.finds_objects

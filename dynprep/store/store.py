@@ -117,23 +117,27 @@ class Store:
         return Result(self.root / recipe.stage / recipe.key, recipe)
 
     def cached(
-        self, recipe: Recipe, make: Callable[[ItemWriter], None], is_view: bool = True
+        self,
+        recipe: Recipe,
+        make: Callable[[ItemWriter], None],
+        is_view: bool = True,
+        item: str = _ONLY_ITEM,
     ) -> Result:
         """A small result with one item, made on the spot by ``make`` unless it exists.
 
-        is_view: it shows other results, and may go when one of those goes.
+        is_view: it shows other results, and may go when one of those goes; item: the name of its item.
         """
         result = self.result(recipe)
-        if not result.is_complete([_ONLY_ITEM]):
+        if not result.is_complete([item]):
             with self.lock(result).hold():
-                if not result.is_complete([_ONLY_ITEM]):
+                if not result.is_complete([item]):
                     started = time.perf_counter()
                     result.begin({})
-                    writer = result.writer(_ONLY_ITEM)
+                    writer = result.writer(item)
                     make(writer)
                     result.add(writer)
                     seconds = time.perf_counter() - started
-                    result.close([_ONLY_ITEM], {"seconds": seconds, "view": is_view})
+                    result.close([item], {"seconds": seconds, "view": is_view})
         return result
 
     @contextmanager

@@ -16,6 +16,7 @@ class EmptyMasks(Masks[BoolArray]):
     """Masks without objects, since trainers need the files."""
 
     backend_id = "empty"
+    finds_objects = False
 
     def reads(self) -> tuple[type[Artefact], ...]:
         return (Images,)

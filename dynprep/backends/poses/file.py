@@ -187,5 +187,9 @@ class FilePoses(ParallaxPoses):
                 f"plausible is {self.plausible}; two growing depths in metres are meant"
             )
 
+    @property
+    def tells_scale(self) -> bool:
+        return True  # the file may be in metres whatever ``scale`` says
+
     def helpers(self) -> list[Stage]:
         return [self.derive(KnownPath)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from dynprep.arrays import Float64Array
 from dynprep.artefacts.base import Artefact, Scene
-from dynprep.artefacts.cameras import Cameras, CameraSet
+from dynprep.artefacts.cameras import UNIT_OF_CLIP, Cameras, CameraSet
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.metric_disparity import MetricDisparity
@@ -21,7 +21,7 @@ from dynprep.stages.cameras import CameraPoses
 from dynprep.store import ItemWriter
 
 METRES = "m"
-_OF_CLIP, _ASSUMED = "median depth of the clip", "assumed m"
+_ASSUMED = "assumed m"
 _DEVIATION = 1.4826  # a normal distribution's standard deviation in median absolute deviations
 
 
@@ -42,13 +42,17 @@ class ParallaxPoses(CameraPoses):
         fitted = (MetricDisparity, ParallaxMaps) if self.scale == "metric_depth" else ()
         return (Images, Intrinsics, CameraPath, *fitted)
 
+    @property
+    def tells_scale(self) -> bool:
+        return self.scale != "none"
+
     def ignored(self) -> dict[str, str]:
         options = ("certain", "still", "least", "doubtful")
         return dict.fromkeys(options, "scale is none") if self.scale == "none" else {}
 
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         poses, stems = scene[CameraPath].poses, scene.frames.stems
-        length, unit, is_metric, spread = 1.0, _OF_CLIP, False, None
+        length, unit, is_metric, spread = 1.0, UNIT_OF_CLIP, False, None
         if not poses.moves:
             writer.note(
                 "the camera stays in one place: its poses say how it turns and nothing of the scene's size; trainers "

@@ -26,8 +26,8 @@ def _fixed_names() -> list[str]:
     return [*fixed, PROVENANCE, MANIFEST, "verdict.json"]
 
 
-class Layout:
-    """Folder and file names of a dataset, as a trainer wants them: the group ``layout``.
+class DatasetNames:
+    """Folder and file names of a dataset, from the group ``layout``.
 
     Its options are the places that the artefacts have; one that is left out has the default name.
     """

@@ -1,0 +1,187 @@
+"""``dynprep export RUN|STORE|DATASET [SCENE …] layout=…``: write another layout of what was computed already."""
+
+import argparse
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynprep.artefacts.base import Artefact, SceneResults
+from dynprep.artefacts.images import Images
+from dynprep.config.build import settings
+from dynprep.config.compose import compose_config
+from dynprep.errors import UserError, nearest, printable
+from dynprep.export.layouts import LayoutWriter
+from dynprep.foreign import Malformed, read_json
+from dynprep.links import resolve_link
+from dynprep.pipeline.execute import versions
+from dynprep.pipeline.plan import recipe
+from dynprep.record_shape import read_record
+from dynprep.run_file import RUN_FILE
+from dynprep.stages.base import WHOLE_SCENE
+from dynprep.stages.layout import LayoutStage
+from dynprep.store import ItemWriter, Result, Store
+from dynprep.store.references import PROVENANCE, ProvenanceShape, references, remember
+
+_ALLOWED = ("layout", "dataset_dir", "dataset.link", "packages")  # what overrides may name
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What was computed: keys of results by scene and stage; root: where the datasets lie, if that is known."""
+
+    store: Store
+    keys: dict[str, dict[str, str]]
+    root: Path | None
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the layouts that the arguments name, and return the exit status."""
+    flags, rest = _parser().parse_known_args(list(arguments))
+    scenes = [word for word in [*flags.scene, *rest] if "=" not in word]
+    overrides = [word for word in [*flags.scene, *rest] if "=" in word]
+    _check(scenes, overrides)
+    computed = _computed(flags.where, scenes)
+    chosen = [*scenes] or list(computed.keys)
+    for scene in chosen:
+        if scene not in computed.keys:
+            raise UserError(
+                f"{flags.where}: has no scene '{scene}'; {nearest(scene, sorted(computed.keys))}"
+            )
+    named = any(override.startswith("dataset_dir=") for override in overrides)
+    if computed.root is None and not named:
+        raise UserError("export: say where the folders go, dataset_dir=FOLDER")
+    own = [f"store_dir='{computed.store.root}'", *overrides]
+    own += [] if named else [f"dataset_dir='{computed.root}'"]
+    options = settings(*compose_config(own))
+    if not options.layouts:
+        raise UserError("export: name a layout, such as layout=colmap")
+    started = time.time()
+    run = {"folder": str(flags.where), "sweep": None, "started": started, "versions": versions()}
+    link = resolve_link(options.dataset.link)
+    writer = LayoutWriter(options.dataset_dir, link, run)
+    writer.check(options.layouts, chosen)
+    for layout in options.layouts:
+        layout.check_packages()
+        for name in chosen:
+            scene = _opened(computed, name, layout)
+            layout.check_length(len(scene.frames), name)
+            made = _made(layout, scene, computed.store)
+            used = {a.name: made.results[a.name].key for a in (*layout.reads(), layout.makes)}
+            folder = writer.folder(layout, name)
+            with computed.store.folder_lock(folder).hold():
+                with computed.store.gate():
+                    shown = {f"{layout.folder}/{name}": used}
+                    remember(computed.store, folder, started, options.dataset_dir, shown)
+                folder, remark = writer.write(layout, made)
+            notes = [n for item in made.results[layout.name].items().values() for n in item.notes]
+            for line in (*notes, *([remark] if remark else ())):
+                print(f"! {printable(line)}")
+            print(f"{layout.name:<8} {printable(str(folder))}", flush=True)
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="dynprep export",
+        description="Write a layout of what a run has computed, without computing it again: layout=colmap, "
+        "layout=[colmap,nerfies], layout=ply layout.ply.frame=12. The folders go beside the dataset, or into "
+        "dataset_dir=FOLDER.",
+        usage="dynprep export RUN|STORE|DATASET [SCENE ...] layout=NAME [OPTION=VALUE ...]",
+    )
+    parser.add_argument(
+        "where", type=Path, help="a run's folder, a store, or one scene's dataset folder"
+    )
+    parser.add_argument("scene", nargs="*", help="names of scenes; of a store they must be named")
+    return parser
+
+
+def _check(scenes: Sequence[str], overrides: Sequence[str]) -> None:
+    for word in scenes:
+        if word.startswith("-"):
+            raise UserError(f"export: {word} is no option of it; see dynprep export --help")
+    for override in overrides:
+        option = override.partition("=")[0].lstrip("+")
+        if not any(option == name or option.startswith(f"{name}.") for name in _ALLOWED):
+            raise UserError(
+                f"export: {option} has no effect, since nothing is computed; it takes layout=…, layout.… and "
+                "dataset_dir=…"
+            )
+
+
+def _computed(where: Path, scenes: Sequence[str]) -> Computed:
+    """What lies at the path, which may be of three kinds."""
+    if (where / PROVENANCE).is_file():
+        return _of_dataset(where)
+    if where.name == RUN_FILE or (where / RUN_FILE).is_file():
+        return _of_run(where)
+    if not where.is_dir():
+        raise UserError(f"export: there is no folder {where}")
+    store = Store(where, may_make=False)
+    if not scenes:
+        raise UserError(
+            f"export: {where} is a store; name the scene, as in dynprep export {where} dog"
+        )
+    newest: dict[str, tuple[float, dict[str, str], Path]] = {}
+    for note in references(store).values():
+        for scene, keys in note.results.items():
+            # a name with a slash is a layout's folder
+            if "/" in scene:
+                continue
+            if scene not in newest or note.started > newest[scene][0]:
+                newest[scene] = note.started, keys, Path(note.dataset_dir)
+    every = {scene: found for scene, (_, found, _) in newest.items()}
+    return Computed(store, every, newest[scenes[0]][2] if scenes[0] in newest else None)
+
+
+def _of_run(where: Path) -> Computed:
+    record = read_record(where)
+    if "scenes" not in record or "store" not in record:
+        raise UserError(f"{where}: that run has not ended; nothing of it is exported")
+    keys = {
+        name: {stage: result["key"] for stage, result in scene["results"].items()}
+        for name, scene in record["scenes"].items()
+    }
+    folders = [Path(folder) for folder in record.get("datasets", [])]
+    return Computed(
+        Store(Path(record["store"]), may_make=False), keys, folders[0].parent if folders else None
+    )
+
+
+def _of_dataset(where: Path) -> Computed:
+    try:
+        provenance: ProvenanceShape = read_json(where / PROVENANCE, ProvenanceShape)
+    except (Malformed, OSError) as error:
+        raise UserError(f"{error}; name the run or the store instead") from None
+    record = read_record(Path(provenance["run"]["folder"]))
+    if "store" not in record:
+        raise UserError(f"{where}: the run that wrote it has not ended; name the store instead")
+    keys = {stage: key for made in provenance["made_of"].values() for stage, key in made.items()}
+    store = Store(Path(record["store"]), may_make=False)
+    return Computed(store, {where.name: keys}, where.absolute().parent)
+
+
+def _opened(computed: Computed, name: str, layout: LayoutStage) -> SceneResults:
+    """A scene's results that a layout reads. Raises UserError for one that was never made, or is gone."""
+    keys = computed.keys[name]
+    results: dict[str, Result] = {}
+    reads: tuple[type[Artefact], ...] = (Images, *layout.reads())
+    for artefact in reads:
+        if artefact.name not in keys:
+            raise UserError(
+                f"layout={layout.name} needs {artefact.name} ({artefact.what}), which was not made of {name}; run it "
+                "again with that stage"
+            )
+        results[artefact.name] = computed.store.open_result(artefact.name, keys[artefact.name])
+    return SceneResults(name, Images.read_table(results[Images.name]), results)
+
+
+def _made(layout: LayoutStage, scene: SceneResults, store: Store) -> SceneResults:
+    """The scene with the layout's converted files, which are made unless the store has them."""
+    wanted = recipe(layout, scene.results)
+
+    def make(writer: ItemWriter) -> None:
+        layout.run(scene, writer)
+
+    result = store.cached(wanted, make, is_view=False, item=WHOLE_SCENE)
+    return SceneResults(scene.name, scene.frames, {**scene.results, layout.name: result})

@@ -1,0 +1,127 @@
+"""Folders for trainers, one a layout and scene, written beside the old one from the store and put in its place."""
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynprep.artefacts.base import SceneResults
+from dynprep.cores import cores
+from dynprep.errors import UserError
+from dynprep.export import swap
+from dynprep.export.manifest import Manifest, WrittenFile
+from dynprep.export.written import compose_file, is_empty_folder, origin, show_file
+from dynprep.links import LinkKind
+from dynprep.stages.layout import LayoutStage, Shown
+from dynprep.store.references import PROVENANCE
+from dynprep.version import __version__
+
+
+@dataclass(frozen=True)
+class LayoutWriter:
+    """Writes ``root``/the layout's folder/scene.
+
+    link: how files of the store are shown; run: what the provenance says of this run.
+    """
+
+    root: Path
+    link: LinkKind
+    run: Mapping[str, Any]
+
+    def folder(self, layout: LayoutStage, scene: str) -> Path:
+        """The folder of one layout and scene; of a symbolic link, what it leads to."""
+        folder = self.root / layout.folder / scene
+        return folder.resolve() if folder.is_symlink() else folder
+
+    def check(self, layouts: Sequence[LayoutStage], scenes: Sequence[str]) -> None:
+        """Raise UserError, before any work, where two would share a folder, or files of somebody else's lie there."""
+        folders = [layout.folder for layout in layouts]
+        for k, layout in enumerate(layouts):
+            option = f"layout.{layout.name}.folder={layout.folder}"
+            if layout.folder in folders[:k]:
+                raise UserError(f"{option}: another layout has that folder; give each its own")
+            if layout.folder in scenes:
+                raise UserError(f"{option}: a scene is called so; give the layout another folder")
+            for scene in scenes:
+                folder = self.folder(layout, scene)
+                swap.recover(folder)
+                before = Manifest.of(folder)
+                _refuse_changed(before)
+                strange = [] if before.files else list(before.foreign())
+                if strange and not is_empty_folder(folder):
+                    raise UserError(
+                        f"{folder}: holds {len(strange)} files that dynprep did not write, e.g. {strange[0]}; move "
+                        "them away or choose another dataset_dir"
+                    )
+
+    def write(self, layout: LayoutStage, scene: SceneResults) -> tuple[Path, str | None]:
+        """Make the folder show a scene's results as the layout has them; returns it, and what a user should know.
+
+        The caller holds the folder's lock. What a trainer or somebody else put there stays.
+        """
+        folder = self.folder(layout, scene.name)
+        swap.recover(folder)
+        before = Manifest.of(folder)
+        _refuse_changed(before)
+        files = list(layout.files(scene))
+        strange = [name for name in before.foreign() if not is_empty_folder(folder / name)]
+        _refuse_in_the_way(folder, strange, files)
+        new = swap.begin(folder)
+        manifest = Manifest(new)
+
+        def show(file: Shown) -> WrittenFile:
+            result = scene.results[file.artefact.name]
+            return show_file(result, new, file.file, file.path, self.link)
+
+        with ThreadPoolExecutor(cores()) as pool:
+            paths = (file.path for file in files)
+            manifest.files.update(zip(paths, pool.map(show, files), strict=True))
+        is_changed = _content(before) != _content(manifest)
+        used = [*layout.reads(), layout.makes]
+        provenance = {
+            "dynprep": __version__,
+            "scene": scene.name,
+            "run": dict(self.run),
+            "layout": {},
+            "link": self.link,
+            "folders": {artefact.name: origin(scene.results[artefact.name]) for artefact in used},
+            "made_of": {layout.name: {a.name: scene.results[a.name].key for a in used}},
+        }
+        compose_file(manifest, PROVENANCE, provenance, None)
+        manifest.save()
+        _refuse_changed(before)  # once more: laying out a long clip takes a while
+        swap.replace(folder)
+        if strange and is_changed and before.files:
+            return folder, (
+                f"{folder}: {len(strange)} files that dynprep did not write stay, e.g. {strange[0]}; remove them if a "
+                "trainer made them of the files that were there before"
+            )
+        return folder, None
+
+
+def _content(manifest: Manifest) -> dict[str, str]:
+    return {path: file.sha256 for path, file in manifest.files.items() if file.stage is not None}
+
+
+def _refuse_changed(before: Manifest) -> None:
+    changed = before.changed()
+    if changed:
+        raise UserError(
+            f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; move "
+            "the folder away if you need them, else remove it, or choose another dataset_dir"
+        )
+
+
+def _refuse_in_the_way(folder: Path, strange: Sequence[str], files: Sequence[Shown]) -> None:
+    """Raise UserError where a file of somebody else's lies where one of ours would, or above it."""
+    filled: set[str] = {PROVENANCE}
+    for file in files:
+        parts = file.path.split("/")
+        filled |= {"/".join(parts[: k + 1]) for k in range(len(parts))}
+    for name in strange:
+        if name in filled:
+            raise UserError(
+                f"{folder / name}: dynprep did not write it and would write there; move it away or choose another "
+                "dataset_dir"
+            )

@@ -1,0 +1,56 @@
+"""Single files of a folder that dynprep writes, and what its provenance says of the results that it shows."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from dynprep.export.manifest import Manifest, WrittenFile
+from dynprep.links import LinkKind, place
+from dynprep.store import Result
+from dynprep.store.verified import remember
+
+
+def show_file(result: Result, folder: Path, file: str, path: str, link: LinkKind) -> WrittenFile:
+    """Show a file of the store at ``path`` in ``folder``."""
+    target = folder / path
+    stored = result.checked_file(file)
+    size, digest = result.fact(file)
+    place(stored, target, link)
+    remember(stored, digest)
+    leads_to = os.readlink(target) if link == "symlink" else None
+    return WrittenFile(size, digest, result.recipe.stage, leads_to)
+
+
+def compose_file(manifest: Manifest, path: str, value: Any, stage: str | None) -> None:
+    """Write a JSON file that no result holds."""
+    content = (json.dumps(value, indent=1, allow_nan=False) + "\n").encode()
+    target = manifest.folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes(content)
+    manifest.files[path] = WrittenFile(len(content), hashlib.sha256(content).hexdigest(), stage)
+
+
+def is_empty_folder(path: Path) -> bool:
+    """Whether a folder, and no link to one, holds nothing."""
+    return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
+
+
+def origin(result: Result) -> dict[str, Any]:
+    """What made a result: backend, options, weights, keys, versions."""
+    seal = result.seal()
+    facts = seal.facts if seal is not None else {}
+    return {
+        "stage": result.recipe.stage,
+        "key": result.key,
+        "backend": result.recipe.backend,
+        "version": [result.recipe.kind_version, result.recipe.backend_version],
+        "options": result.recipe.options,
+        "weights": result.recipe.weights,
+        "licence": facts.get("licence"),
+        "inputs": result.recipe.inputs,
+        "versions": facts.get("versions", {}),
+        "device": facts.get("device", ""),
+        "notes": sorted({n for item in result.items().values() for n in item.notes}),
+    }
