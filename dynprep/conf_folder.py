@@ -38,27 +38,34 @@ def choices_of(group: str, folders: Sequence[Path]) -> dict[str, Path]:
     return {path.stem: path for path in reversed(files) if not path.stem.startswith("_")}
 
 
-def shared_parts(path: Path) -> Iterator[Path]:
-    """Files of the shared parts that a choice's defaults list names, in their order.
+def shared_parts(path: Path) -> Iterator[tuple[Path, str]]:
+    """Files of the shared parts that a choice's defaults list names, in their order, with the node each fills.
 
-    A part is a file of the same folder, or, as ``/_shared/NAME@_here_``, of the configuration's root.
+    A part is a file of the same folder, or, as ``/_shared/NAME@_here_``, of the configuration's root. The node is empty
+    for the choice's own, which ``_here_`` means too.
     """
     for part in read_yaml(path).get("defaults") or []:
         if not isinstance(part, str) or part == "_self_":
             continue
-        name = part.partition("@")[0]
+        name, _, node = part.partition("@")
         root = path.parent.parent if name.startswith("/") else path.parent
         file = root / f"{name.lstrip('/')}.yaml"
         if file.is_file():
-            yield file
+            yield file, "" if node == "_here_" else node
 
 
 def read_choice(path: Path) -> dict[str, Any]:
     """The options of a choice's file, those of its shared parts included, as Hydra would merge them."""
     merged: dict[str, Any] = {}
-    for part in shared_parts(path):
-        merged |= read_choice(part)
-    return {**merged, **{str(k): v for k, v in read_yaml(path).items() if k != "defaults"}}
+    for part, node in shared_parts(path):
+        merged |= {node: read_choice(part)} if node else read_choice(part)
+    for name, value in read_yaml(path).items():
+        below = merged.get(str(name))
+        if isinstance(below, dict) and isinstance(value, dict):
+            value = {**below, **value}
+        merged[str(name)] = value
+    merged.pop("defaults", None)
+    return merged
 
 
 def read_yaml(path: Path) -> dict[Any, Any]:

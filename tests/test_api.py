@@ -157,7 +157,7 @@ def test_logits_are_read_as_probabilities(tmp_path: Path, folder: Path) -> None:
     source = folder.parents[2] / "clip"
     run = runner(tmp_path)(
         "data=frames", f"data.path={source}", f"flow.rate={RATE}", "stages=[tracks]",
-        "flow.scores=logit", "flow.dtype=float16", "flow.pairs=window:1", "layout=shape_of_motion",
+        "flow.scores=logit", "flow.dtype=float16", "flow.pairs=window:1", "layout.tracks=bootstapir",
     )  # fmt: skip
     scene = dynprep.open(run / "dataset" / "clip")
     pairs = [(q, t) for q in range(COUNT) for t in range(COUNT) if abs(q - t) <= 1]

@@ -56,6 +56,7 @@ def test_the_verbs_are_these() -> None:
         "reproduce",
         "backends",
         "validate",
+        "export",
         "check",
         "pick",
     ]

@@ -42,7 +42,9 @@ GROUPS = {
     "prior": {"aligned", "none", "marigold", "marigold_lcm", "marigold_v1_0"},
     "flow": {"dis", "alltracker", "alltracker_tiny"},
     "points": {"lifted", "none"},
-    "layout": {"adagar", "shape_of_motion"},
+    "layout": {
+        "adagar", "colmap", "glb", "megasam", "mosca", "nerfies", "ply", "shape_of_motion", "vipe",
+    },
     "trainer": {"cpu", "gpu", "mps", "auto", "ddp", "ddp_cpu"},
     "logger": {"wandb", "csv", "none"},
     "experiment": {"offline", "adagar", "shape_of_motion", "fast", "best", "search"},
@@ -154,7 +156,7 @@ def options_of(path: Path) -> list[tuple[str, str]]:
 
 def every_part(path: Path) -> list[Path]:
     """The shared parts of a choice, theirs included."""
-    parts = list(shared_parts(path))
+    parts = [part for part, _ in shared_parts(path)]
     return parts + [inner for part in parts for inner in every_part(part)]
 
 

@@ -182,6 +182,37 @@ def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) ->
     assert list((tmp_path / "outputs").glob("*/**/comparison.html"))
 
 
+@pytest.mark.slow
+def test_the_trainers_page_works_on_a_video(
+    run_main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as this project's side goes: every folder that it names is there afterwards."""
+    from dynprep.commands.export import main as export
+
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs" / "trainers.md").read_text()
+    pictures = list(sliding(12, 120, 160))
+    for k, picture in enumerate(pictures):
+        picture[40:80, 50 + 4 * k : 85 + 4 * k] = (230, 30, 30)
+    write_video(tmp_path / "dog.mp4", pictures)
+    lines = [line for block in blocks(text, "bash") for line in block.splitlines()]
+    assert len(lines) == 11
+    small = ["logger=none", "logger.report=false", "store_dir=store", "camera.fov=60"]
+    for line in lines:
+        words = shlex.split(line, comments=True)
+        if words[1] == "export":
+            assert export(words[2:]) == 0, line
+            continue
+        done = run_main(*words[1:], *small)
+        assert done.returncode == 0, line + done.stderr[-2000:]
+    named = set(re.findall(r"OUT/[\w/.]*\w", text))
+    assert len(named) >= 6
+    for name in named:
+        assert (tmp_path / name).exists(), name
+    assert (tmp_path / "TRAINERS" / "mosca" / "dog" / "cameras").is_dir()
+    assert (tmp_path / "OUT" / "ply" / "dog" / "00003.ply").is_file()
+
+
 PICK = ("data=video", "data.path=dog.mp4", "dataset_dir=out", "store_dir=store")
 
 

@@ -114,8 +114,8 @@ def _options(path: Path, group: str) -> Iterator[Option]:
 def _merged_lines(path: Path, group: str) -> dict[str, Option]:
     """Options by name: a choice's own values, with the comments of the part that introduces the option."""
     options: dict[str, Option] = {}
-    for part in shared_parts(path):
-        options |= _merged_lines(part, group)
+    for part, node in shared_parts(path):
+        options |= _merged_lines(part, f"{group}.{node}" if node else group)
     for option in _lines(path, group):
         earlier = options.get(option.name)
         comment = option.comment.strip() or (earlier.comment if earlier else "")

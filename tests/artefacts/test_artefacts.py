@@ -147,7 +147,7 @@ def test_all_artefacts_are_known() -> None:
     assert set(Artefact.registry) == {
         "images", "intrinsics", "camera_estimate", "optical_flow", "camera_path", "parallax", "masks",
         "metric_depth", "depth", "alignment_fits", "alignment", "prior", "tracks", "points", "normals",
-        "cameras",
+        "cameras", "colmap", "nerfies", "shape_of_motion", "mosca", "megasam", "vipe", "ply", "glb",
     }  # fmt: skip
     for name, artefact in Artefact.registry.items():
         assert artefact.name == name

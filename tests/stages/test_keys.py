@@ -64,6 +64,14 @@ CHOICES = {
     "poses=file poses.path={poses}": "c0226d04a90292919fbe9a9062963475",
     "normals=from_depth": "6002c73d81d395b2a31031c80b99cbe1",
     "prior=marigold": "cee34631c16d553f40c0b674b10368cf",
+    "layout=colmap": "ad752d74e4adaceeb8b95faeab882344",
+    "layout=nerfies": "fc6f1959bf4cdf6742865c9d9bbb9ede",
+    "layout=shape_of_motion": "de510c72dc36116c9b080fdef09cd443",
+    "layout=mosca": "7f74e3fa9a2da8050dc5e203133b633c",
+    "layout=megasam": "ffb9c78df16223db4eca31f17f37d239",
+    "layout=vipe": "49171db3d3accf21ff736a441e7e1321",
+    "layout=ply": "085d3c7e46495bcefdba82fb00a4d805",
+    "layout=glb": "e2f6e89b78995b21647d7427ba9319da",
     "flow=alltracker_tiny": "235ef41949b0e56df7a7970f7fe27438",
 }
 
@@ -154,7 +162,9 @@ def test_keys_of_every_other_backend_are_pinned(
     monkeypatch.setattr(Network, "weights", lambda self: "sha256:0")
     overrides = filled(choice, source).split()
     group = overrides[0].partition("=")[0]
-    stage = {"flow": "tracks", "poses": "cameras"}.get(group, group)
+    stage = {"flow": "tracks", "poses": "cameras", "layout": overrides[0].partition("=")[2]}.get(
+        group, group
+    )
     assert keys(source, *overrides)[stage] == CHOICES[choice]
 
 
@@ -247,7 +257,7 @@ def test_the_same_options_where_they_act(
         "trainer.writers=1",
         "trainer.readers=0",
         "logger=csv",
-        "layout=shape_of_motion",
+        "layout.images=frames",
     ],
 )
 def test_what_changes_no_byte_changes_no_key(given: str, source: Fixed) -> None:
