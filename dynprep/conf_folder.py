@@ -61,9 +61,8 @@ def read_choice(path: Path) -> dict[str, Any]:
         merged |= {node: read_choice(part)} if node else read_choice(part)
     for name, value in read_yaml(path).items():
         below = merged.get(str(name))
-        if isinstance(below, dict) and isinstance(value, dict):
-            value = {**below, **value}
-        merged[str(name)] = value
+        is_added_to = isinstance(below, dict) and isinstance(value, dict)
+        merged[str(name)] = {**(below or {}), **value} if is_added_to else value
     merged.pop("defaults", None)
     return merged
 

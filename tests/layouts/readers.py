@@ -8,6 +8,7 @@ import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pycolmap
 from PIL import Image
@@ -209,8 +210,11 @@ def vipe(folder: Path) -> list[View]:
     assert lines == [f"{k}: PINHOLE" for k in range(COUNT)]
     with zipfile.ZipFile(folder / "mask" / f"{name}.zip") as masks:
         assert sorted(masks.namelist()) == [f"{k:05d}.png" for k in range(COUNT)]
-        ids = picture(io.BytesIO(masks.read("00000.png")))
-        assert ids.dtype == np.uint8 and set(np.unique(ids)) == {0, 7}
+        content = np.frombuffer(masks.read("00000.png"), np.uint8)
+        ids = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)  # which makes colours of a palette
+        assert (
+            ids.shape == (HEIGHT, WIDTH) and ids.dtype == np.uint8 and set(np.unique(ids)) == {0, 7}
+        )
     assert (folder / "mask" / f"{name}.txt").read_text() == "7: object 7\n"
     with av.open(str(folder / "rgb" / f"{name}.mp4")) as video:
         images = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]

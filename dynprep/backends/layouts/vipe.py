@@ -3,6 +3,7 @@
 Shapes: T frames, (H, W) pixels of ``images/``.
 """
 
+import io
 import zipfile
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,14 +11,15 @@ from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
-from dynprep.arrays import Float32Array
+from dynprep.arrays import Float32Array, UInt8Array
 from dynprep.artefacts.alignment import AlignedDisparity
 from dynprep.artefacts.base import Artefact, SceneResults
 from dynprep.artefacts.cameras import Cameras
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.layout_files import VipeFiles
-from dynprep.artefacts.masks import ObjectMasks, objects_png
+from dynprep.artefacts.masks import ObjectMasks
 from dynprep.backends.layouts.world import HALF, cameras_of, depth
 from dynprep.scene.frames import Frames
 from dynprep.stages.layout import LayoutStage
@@ -64,7 +66,7 @@ class VipeLayout(LayoutStage):
         writer.data(f"intrinsics/{_SCENE}_camera.txt", kinds.encode())
         maps = (exr(depth(scene, stem), writer.temporary("frame.exr")) for stem in stems)
         self._zip(writer, "depth", "exr", maps)
-        masks = (objects_png(scene[ObjectMasks].objects(stem)) for stem in stems)
+        masks = (_grey_png(scene[ObjectMasks].objects(stem)) for stem in stems)
         self._zip(writer, "mask", "png", masks)
         ids = sorted({int(k) for s in stems for k in np.unique(scene[ObjectMasks].objects(s))})
         phrases = "".join(f"{k}: object {k}\n" for k in ids if k)
@@ -105,6 +107,13 @@ class VipeLayout(LayoutStage):
 
     def bytes_a_frame(self, frames: Frames) -> int:
         return frames.height * frames.width * 5
+
+
+def _grey_png(ids: UInt8Array) -> bytes:
+    """Objects' ids (H, W) as grey values: a palette would be read as colours."""
+    buffer = io.BytesIO()
+    Image.fromarray(ids).save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
 
 
 def exr(z: Float32Array, temporary: Path) -> bytes:
