@@ -15,6 +15,7 @@ import numpy as np
 from dynprep.arrays import AnyArray, BoolArray, Float32Array, Float64Array, UInt8Array
 from dynprep.artefacts.base import Artefact, SceneResults, check_values
 from dynprep.artefacts.drawing import coloured
+from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
 from dynprep.vision.sampling import inside, sample
@@ -110,6 +111,8 @@ class Poses:
     rotation (T, 3, 3) and translation (T, 3) bring world coordinates to the camera's; lengths are in units of
     the clip's median depth. nearest, farthest: the plausible range of inverse depths. noise: typical residual
     of static points a frame, in pixels of ``images/``. metres: how many a unit is, None where that is unknown.
+    focal_factor, focal_spread: where the focal length was estimated from the clip, by which factor it differs from the
+    one in ``Intrinsics``, and by which share it may be off; None elsewhere.
     """
 
     rotation: Float64Array
@@ -118,6 +121,8 @@ class Poses:
     farthest: float
     noise: float
     metres: float | None = None
+    focal_factor: float | None = None
+    focal_spread: float | None = None
 
     @property
     def moves(self) -> bool:
@@ -134,6 +139,11 @@ class Poses:
         """Rotation (3, 3) and translation (3,) that bring camera i's coordinates to camera j's."""
         rotation = self.rotation[j] @ self.rotation[i].T
         return rotation, self.translation[j] - rotation @ self.translation[i]
+
+
+def with_focal(row: Float64Array, factor: float) -> Float64Array:
+    """fx, fy, cx, cy (4,) with focal lengths times ``factor``."""
+    return row * np.array([factor, factor, 1.0, 1.0]) if factor != 1.0 else row
 
 
 class CameraPath(Artefact):
@@ -154,9 +164,14 @@ class CameraPath(Artefact):
     def poses(self) -> Poses:
         """The path, read once."""
         raw = self.files.arrays(self._FILE)
-        names = ("nearest", "farthest", "noise", "metres")
+        names = ("nearest", "farthest", "noise", "metres", "focal_factor", "focal_spread")
         numbers = {name: float(raw[name]) for name in names if name in raw}
         return Poses(raw["rotation"], raw["translation"], **numbers)
+
+    def camera(self, intrinsics: Intrinsics, stem: str) -> Float64Array:
+        """[fx, fy, cx, cy] (4,) of a frame's camera as the path was found with it."""
+        factor = self.poses.focal_factor
+        return with_focal(intrinsics.of(stem), 1.0 if factor is None else factor)
 
     @classmethod
     def write(cls, writer: ItemWriter, frames: Frames, poses: Poses) -> None:

@@ -69,7 +69,7 @@ class DepthFromParallax(Stage):
             hidden = cv2.dilate(mask, np.ones((reach, reach))) > 0
         maps = scene[ParallaxMaps].of(item)
         limits = (poses.farthest, poses.nearest)
-        intrinsics = scene[Intrinsics].of(item)
+        intrinsics = scene[CameraPath].camera(scene[Intrinsics], item)
         return ParallaxDepthSample(rgb, maps, hidden, limits, intrinsics, poses.metres)
 
     def inverse_depth(self, s: ParallaxDepthSample) -> Float32Array:

@@ -13,7 +13,7 @@ from dynprep.arrays import BoolArray, Float32Array, Float64Array
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
-from dynprep.artefacts.motion import CameraPath, OpticalFlow, Poses
+from dynprep.artefacts.motion import CameraPath, OpticalFlow, Poses, with_focal
 from dynprep.options import (
     AtLeastOne,
     NotNegative,
@@ -29,7 +29,8 @@ from dynprep.stages.base import SceneStage
 from dynprep.store import ItemWriter
 from dynprep.vision import bundle
 from dynprep.vision.bundle import Link
-from dynprep.vision.epipolar import first_path, triangulate
+from dynprep.vision.epipolar import beyond_rotation, first_path, triangulate
+from dynprep.vision.focal import FocalEstimate, best_focal, residual
 from dynprep.vision.sampling import inside, pixel_grid
 from dynprep.vision.sliding import Links, MeasuredPath, go_on_from, last_frames, windows
 
@@ -50,8 +51,11 @@ class GridClip:
     pixel: float
 
     @staticmethod
-    def of(scene: Scene, grid: Float32Array) -> "GridClip":
-        cameras = [scene[Intrinsics].of(stem) for stem in scene.frames.stems]
+    def of(scene: Scene, grid: Float32Array, focal_factor: float = 1.0) -> "GridClip":
+        """focal_factor: by which focal lengths differ from those in ``Intrinsics``."""
+        cameras = [
+            with_focal(scene[Intrinsics].of(stem), focal_factor) for stem in scene.frames.stems
+        ]
         # one camera for the grid's rays: the clip's median; each target uses its own
         middle = np.median(cameras, axis=0)
         return GridClip(grid, (grid - middle[2:]) / middle[:2], cameras, 1 / float(middle[0]))
@@ -89,9 +93,9 @@ class CameraPathStage(SceneStage):
         for note in notes:
             writer.note(note)
 
-    def grid(self, frames: Frames) -> Float32Array:
-        """Grid points (N, 2) in pixels of ``images/``."""
-        step = max(1, round((frames.height * frames.width / self.points) ** 0.5))
+    def grid(self, frames: Frames, points: int | None = None) -> Float32Array:
+        """Grid points (N, 2) in pixels of ``images/``; points: about how many, ``self.points`` if left out."""
+        step = max(1, round((frames.height * frames.width / (points or self.points)) ** 0.5))
         grid = pixel_grid(frames.height, frames.width, step).reshape(-1, 2) + step // 2
         return grid[inside(grid, frames.height, frames.width)]
 
@@ -141,7 +145,13 @@ class CameraPathStage(SceneStage):
 
 @dataclass
 class BundleOdometry(CameraPathStage):
-    """Structure from motion on the grid's points."""
+    """Structure from motion on the grid's points, and on the focal length where it is unknown."""
+
+    estimate_focal: bool
+    focal_range: list[float]
+    focal_frames: Annotated[int, Range(least=8)]
+    focal_points: Annotated[int, Range(least=32)]
+    focal_certain: OpenShare
 
     survival: OpenShare
     trusted: Share
@@ -151,12 +161,22 @@ class BundleOdometry(CameraPathStage):
 
     backend_id = "bundle"
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if len(self.focal_range) != 2 or not 0 < self.focal_range[0] < self.focal_range[1]:
+            raise ValueError(f"focal_range is {self.focal_range}; two growing numbers are meant")
+
+    def ignored(self) -> dict[str, str]:
+        options = ("focal_range", "focal_frames", "focal_points", "focal_certain")
+        return {} if self.estimate_focal else dict.fromkeys(options, "estimate_focal is false")
+
     def _path(self, scene: Scene) -> tuple[Poses, list[str]]:
         frames = scene.frames
         count = len(frames)
         if count < 2:
             return Poses(np.eye(3)[None], np.zeros((1, 3)), 1.0, 1.0, 0.0), []
-        clip = GridClip.of(scene, self.grid(frames))
+        focal, said = self._focal(scene)
+        clip = GridClip.of(scene, self.grid(frames), 1.0 if focal is None else focal.factor)
         found = MeasuredPath(count)
         before: bundle.BundleState | None = None
         for start, end in windows(count, self.window, self.overlap):
@@ -165,7 +185,64 @@ class BundleOdometry(CameraPathStage):
             fixed = self._fixed(before)
             found.add(start, fixed, state, links, self.sigma * clip.pixel)
             before = last_frames(state, self.overlap)
-        return self.summary(found, clip, frames)
+        poses, notes = self.summary(found, clip, frames)
+        if focal is not None:
+            values = {"focal_factor": focal.factor, "focal_spread": focal.spread}
+            poses = Poses(**{**vars(poses), **values})
+        return poses, [*said, *notes]
+
+    def _focal(self, scene: Scene) -> tuple[FocalEstimate | None, list[str]]:
+        """The focal length that fits the clip best, where it is unknown and the clip decides it; what to say of it."""
+        if not self.estimate_focal or scene[Intrinsics].known:
+            return None, []
+        start, end = self._liveliest(scene)
+        clip = GridClip.of(scene, self.grid(scene.frames, self.focal_points))
+        links = self.links(scene, clip, start, end)
+        assumed, side = 1 / clip.pixel, max(scene.frames.width, scene.frames.height)
+
+        def cost(factor: float) -> float:
+            # normalised coordinates are divided by the focal length
+            longer = GridClip(clip.grid, clip.points / factor, clip.cameras, clip.pixel / factor)
+            seen = {
+                pair: Link(*pair, link.seen / factor, link.weight) for pair, link in links.items()
+            }
+            state = self._refined(longer, seen, end - start, None)
+            return residual(state, list(seen.values()), self.sigma * longer.pixel)
+
+        low, high = (limit * side / assumed for limit in self.focal_range)
+        focal = best_focal(cost, low, high, self.focal_certain)
+        if focal is None:
+            return None, [
+                "the focal length could not be estimated from the clip: its motion fits several; the guess stays"
+            ]
+        pixels = focal.factor * assumed
+        angle = 2 * np.degrees(np.arctan(side / 2 / pixels))
+        return focal, [
+            f"the focal length was estimated from the clip: {pixels:.0f} pixels of images/ ({angle:.0f}° across the "
+            f"longer side), to about {focal.spread:.0%}; what is made from parallax uses it"
+        ]
+
+    def _liveliest(self, scene: Scene) -> tuple[int, int]:
+        """First frame of the part that the focal length is estimated from, and the frame after its last: the part with
+        most parallax."""
+        count = len(scene.frames)
+        length = min(self.focal_frames, count)
+        starts = range(0, count - length + 1, length)
+        clip = GridClip.of(scene, self.grid(scene.frames, self.focal_points))
+        sigma = self.sigma * clip.pixel
+
+        def parallax(start: int) -> float:
+            links = self.links(scene, clip, start, start + length)
+            longest = max(abs(i - j) for i, j in links)
+            shifts = [
+                beyond_rotation(np.c_[clip.points, np.ones(len(clip.points))], link, sigma)
+                for (i, j), link in links.items()
+                if j - i == longest
+            ]
+            return float(np.median(shifts))
+
+        best = max(starts, key=parallax) if len(starts) > 1 else 0
+        return best, best + length
 
     def _fixed(self, before: bundle.BundleState | None) -> int:
         """How many poses at a window's beginning stay as the window before left them.

@@ -85,14 +85,15 @@ class Triangulation(FrameStage[ParallaxSample, Float32Array]):
         height, width = work_size(frames, self.context.resolution.motion_input)
         shrink = np.array([width / frames.width, height / frames.height], np.float32)
         grid = (pixel_grid(height, width) + 0.5) / shrink - 0.5  # working pixels on images/
-        camera = scene[Intrinsics].of(item)
+        path, intrinsics = scene[CameraPath], scene[Intrinsics]
+        camera = path.camera(intrinsics, item)
         rays = np.concatenate([(grid - camera[2:]) / camera[:2], np.ones((height, width, 1))], -1)
         pixel = 1 / float(camera[0] * shrink[0])
 
         def view(distance: int) -> NeighbourView:
             target = number + distance
             moved, error, within = optical_flow.there_and_back(number, target, grid)
-            other = scene[Intrinsics].of(frames.stems[target])
+            other = path.camera(intrinsics, frames.stems[target])
             seen = ((moved - other[2:]) / other[:2]).astype(np.float32)
             lost = np.where(within, error * shrink[0], np.inf).astype(np.float32)
             return NeighbourView(distance, seen, lost, *poses.relative(number, target))

@@ -60,10 +60,11 @@ def _judge_path(
 
 
 def _measure_intrinsics(artefact: type[Artefact], scene: SceneResults) -> Measures:
-    used = MetricDisparity in scene and (
-        Intrinsics.name in scene.results[MetricDisparity.name].recipe.inputs
-    )
-    return {"guessed": [float(used and not scene[Intrinsics].known)]}
+    inputs = scene.results[MetricDisparity.name].recipe.inputs if MetricDisparity in scene else {}
+    is_guess = Intrinsics.name in inputs and not scene[Intrinsics].known
+    if is_guess and CameraPath.name in inputs:  # which may have estimated it
+        is_guess = scene[CameraPath].poses.focal_factor is None
+    return {"guessed": [float(is_guess)]}
 
 
 def _judge_intrinsics(
@@ -78,6 +79,11 @@ def _judge_intrinsics(
 CHECKS = (
     Check("path", CameraPath, 2, _measure_path, _judge_path),
     Check(
-        "intrinsics", Intrinsics, 1, _measure_intrinsics, _judge_intrinsics, uses=(MetricDisparity,)
+        "intrinsics",
+        Intrinsics,
+        2,
+        _measure_intrinsics,
+        _judge_intrinsics,
+        uses=(MetricDisparity, CameraPath),
     ),
 )

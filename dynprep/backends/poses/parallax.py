@@ -81,7 +81,7 @@ class ParallaxPoses(CameraPoses):
             scene.frames,
             CameraSet(
                 _camera_to_world(poses, length),
-                np.stack([scene[Intrinsics].of(stem) for stem in stems]),
+                np.stack([scene[CameraPath].camera(scene[Intrinsics], stem) for stem in stems]),
                 unit,
                 is_metric,
                 spread,
