@@ -17,7 +17,13 @@ from dynprep.export.layouts import LayoutWriter
 from dynprep.files import write_json
 from dynprep.links import resolve_link
 from dynprep.pipeline.devices import claim_gpu, why_no_gpu
-from dynprep.pipeline.execute import check_disk, load_frame_table, run_stage, versions
+from dynprep.pipeline.execute import (
+    StageRun,
+    check_disk,
+    load_frame_table,
+    run_stage,
+    versions,
+)
 from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import Plan, ScenePlan, choose_stages, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
@@ -30,6 +36,7 @@ from dynprep.scene.resolution import expected_frames
 from dynprep.scene.shots import describe_shots, split_at_cuts
 from dynprep.scene.source import Source
 from dynprep.scene.truth import Truth
+from dynprep.stages.layout import LayoutStage
 from dynprep.store import Store
 from dynprep.store.references import made_in, remember
 from dynprep.verdicts.early import EarlyVerdict
@@ -155,7 +162,7 @@ def _shots(run: RunState, sources: Sequence[Source]) -> Iterator[Source]:
 def _check_plan(run: RunState) -> None:
     """Raise UserError for a dataset that cannot be written, and for weights that do not fit."""
     run.writer.check(run.plan)
-    run.layout_writer.check(run.settings.layouts, _names(run.plan))
+    run.layout_writer.check(run.settings.layouts, _names(run.plan), run.store)
     for layout in run.settings.layouts:
         layout.check_stages(run.plan.all_stages)
     for name, stage in run.plan.stages.items():
@@ -172,22 +179,27 @@ def execute(run: RunState) -> None:
         need = check_disk(run_plan, chosen.dataset_dir, run.writer.link)
         run.terminal.plan(run_plan, chosen.choices, need)
         early = {scene.name: EarlyVerdict(chosen.verdict, run.store) for scene in run_plan.scenes}
+        layouts = {layout.name for layout in chosen.layouts}
         for name in run_plan.stages:
-            done = run_stage(
-                run_plan,
-                name,
-                chosen.trainer,
-                chosen.run.batch_size,
-                run.terminal.watch,
-                run.terminal.say,
-            )
-            run.outcome.runs.append(done)
-            run.terminal.done(done)
+            if name in layouts:
+                continue  # when the dataset is written
+            done = _run_stage(run, name)
             if name == Images.name:
                 for scene in run_plan.scenes:
                     load_frame_table(scene)
             if done.made:
                 _judge_what_is_ready(run, early, name)
+
+
+def _run_stage(run: RunState, name: str) -> StageRun:
+    """Make what the store lacks of one stage, and say how it went."""
+    options, terminal = run.settings, run.terminal
+    done = run_stage(
+        run.plan, name, options.trainer, options.run.batch_size, terminal.watch, terminal.say
+    )
+    run.outcome.runs.append(done)
+    terminal.done(done)
+    return done
 
 
 def _judge_what_is_ready(run: RunState, early: Mapping[str, EarlyVerdict], stage: str) -> None:
@@ -212,20 +224,33 @@ def judge(run: RunState) -> None:
 
 
 def export(run: RunState) -> None:
-    """Write the dataset folder of every scene."""
+    """Write the dataset folder of every scene, then make and write the layouts; one that fails stops no other."""
     root = run.settings.dataset_dir
     with plain_errors("dataset_dir", root):
         for scene in run.plan.scenes:
             with run.store.folder_lock(run.writer.folder(scene)).hold():
                 run.writer.write(run.plan, scene, run.outcome.verdicts[scene.name].as_json())
             run.outcome.datasets.append(root / scene.name)
+        failed: UserError | None = None
         for layout in run.settings.layouts:
-            for scene in run.plan.scenes:
-                with run.store.folder_lock(run.layout_writer.folder(layout, scene.name)).hold():
-                    folder, remark = run.layout_writer.write(layout, scene.read())
-                run.outcome.layouts.setdefault(layout.name, []).append(folder)
-                if remark is not None:
-                    run.terminal.warn(remark)
+            try:
+                _write_layout(run, layout)
+            except UserError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
+
+
+def _write_layout(run: RunState, layout: LayoutStage) -> None:
+    """Make what the store lacks of a layout, and write its folders."""
+    if layout.name in run.plan.stages:
+        _run_stage(run, layout.name)
+    for scene in run.plan.scenes:
+        with run.store.folder_lock(run.layout_writer.folder(layout, scene.name)).hold():
+            folder, remark = run.layout_writer.write(layout, scene.read())
+        run.outcome.layouts.setdefault(layout.name, []).append(folder)
+        if remark is not None:
+            run.terminal.warn(remark)
 
 
 def evaluate(run: RunState) -> None:

@@ -1,15 +1,19 @@
 """``dynprep export RUN|STORE|DATASET [SCENE …] layout=…``: write another layout of what was computed already."""
 
 import argparse
+import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from dynprep.artefacts.base import Artefact, SceneResults
 from dynprep.artefacts.images import Images
 from dynprep.config.build import settings
-from dynprep.config.compose import compose_config
+from dynprep.config.compose import compose_config, quoted
+from dynprep.config.typed import trust_packages
 from dynprep.errors import UserError, nearest, printable
 from dynprep.export.layouts import LayoutWriter
 from dynprep.foreign import Malformed, read_json
@@ -22,6 +26,7 @@ from dynprep.stages.base import WHOLE_SCENE
 from dynprep.stages.layout import LayoutStage
 from dynprep.store import ItemWriter, Result, Store
 from dynprep.store.references import PROVENANCE, ProvenanceShape, references, remember
+from dynprep.store.verified import Damaged
 
 _ALLOWED = ("layout", "dataset_dir", "dataset.link", "packages")  # what overrides may name
 
@@ -51,34 +56,76 @@ def main(arguments: Sequence[str]) -> int:
     named = any(override.startswith("dataset_dir=") for override in overrides)
     if computed.root is None and not named:
         raise UserError("export: say where the folders go, dataset_dir=FOLDER")
-    own = [f"store_dir='{computed.store.root}'", *overrides]
-    own += [] if named else [f"dataset_dir='{computed.root}'"]
-    options = settings(*compose_config(own))
+    own = [f"store_dir={quoted(computed.store.root)}", *overrides]
+    own += [] if named or computed.root is None else [f"dataset_dir={quoted(computed.root)}"]
+    config, choices = compose_config(own)
+    if any(override.startswith("packages=") for override in overrides):
+        trust_packages(config["packages"])
+    options = settings(config, choices)
     if not options.layouts:
         raise UserError("export: name a layout, such as layout=colmap")
     started = time.time()
-    run = {"folder": str(flags.where), "sweep": None, "started": started, "versions": versions()}
+    run = {
+        "folder": str(flags.where.absolute()),
+        "sweep": None,
+        "started": started,
+        "versions": versions(),
+    }
     link = resolve_link(options.dataset.link)
     writer = LayoutWriter(options.dataset_dir, link, run)
-    writer.check(options.layouts, chosen)
+    writer.check(options.layouts, chosen, computed.store)
     for layout in options.layouts:
         layout.check_packages()
         for name in chosen:
-            scene = _opened(computed, name, layout)
-            layout.check_length(len(scene.frames), name)
-            made = _made(layout, scene, computed.store)
-            used = {a.name: made.results[a.name].key for a in (*layout.reads(), layout.makes)}
-            folder = writer.folder(layout, name)
-            with computed.store.folder_lock(folder).hold():
-                with computed.store.gate():
-                    shown = {f"{layout.folder}/{name}": used}
-                    remember(computed.store, folder, started, options.dataset_dir, shown)
-                folder, remark = writer.write(layout, made)
+            with _undamaged(name):
+                scene = _opened(computed, name, layout)
+                layout.check_length(len(scene.frames), name)
+                folder = writer.folder(layout, name)
+                note = partial(_note, computed.store, folder, started, options.dataset_dir)
+                used = {f"{layout.folder}/{name}": _keys(layout, scene)}
+                note(
+                    used, True
+                )  # until the folder says so itself, whoever cleans the store leaves it alone
+                made = _made(layout, scene, computed.store)
+                with computed.store.folder_lock(folder).hold():
+                    folder, remark = writer.write(layout, made)
+                note(used, False)
             notes = [n for item in made.results[layout.name].items().values() for n in item.notes]
             for line in (*notes, *([remark] if remark else ())):
                 print(f"! {printable(line)}")
             print(f"{layout.name:<8} {printable(str(folder))}", flush=True)
     return 0
+
+
+def _note(
+    store: Store,
+    folder: Path,
+    started: float,
+    root: Path,
+    used: dict[str, dict[str, str]],
+    pinned: bool,
+) -> None:
+    """Note in the store which results a layout's folder uses."""
+    with store.gate():
+        remember(store, folder, started, root, used, pinned)
+
+
+def _keys(layout: LayoutStage, scene: SceneResults) -> dict[str, str]:
+    """Keys of what a layout reads and of what it makes, by stage."""
+    reads: tuple[type[Artefact], ...] = layout.reads()
+    keys = {artefact.name: scene.results[artefact.name].key for artefact in reads}
+    return {**keys, layout.name: recipe(layout, scene.results).key}
+
+
+@contextmanager
+def _undamaged(scene: str) -> Iterator[None]:
+    """Say what helps where a stored file is gone or damaged: nothing here makes it anew."""
+    try:
+        yield
+    except Damaged as error:
+        raise UserError(
+            f"{scene}: {error.path} is gone or not as it was written; run the command that made it again, then export"
+        ) from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,7 +144,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _check(scenes: Sequence[str], overrides: Sequence[str]) -> None:
-    for word in scenes:
+    for word in (*scenes, *overrides):
         if word.startswith("-"):
             raise UserError(f"export: {word} is no option of it; see dynprep export --help")
     for override in overrides:
@@ -122,14 +169,14 @@ def _computed(where: Path, scenes: Sequence[str]) -> Computed:
         raise UserError(
             f"export: {where} is a store; name the scene, as in dynprep export {where} dog"
         )
-    newest: dict[str, tuple[float, dict[str, str], Path]] = {}
+    newest: dict[str, tuple[tuple[bool, float], dict[str, str], Path]] = {}
     for note in references(store).values():
-        for scene, keys in note.results.items():
-            # a name with a slash is a layout's folder
-            if "/" in scene:
-                continue
-            if scene not in newest or note.started > newest[scene][0]:
-                newest[scene] = note.started, keys, Path(note.dataset_dir)
+        for shown, keys in note.results.items():
+            # a name with a slash is a layout's folder, which knows only what it shows
+            _, is_layout, scene = shown.rpartition("/")
+            rank = not is_layout, note.started
+            if scene not in newest or rank > newest[scene][0]:
+                newest[scene] = rank, keys, Path(note.dataset_dir)
     every = {scene: found for scene, (_, found, _) in newest.items()}
     return Computed(store, every, newest[scenes[0]][2] if scenes[0] in newest else None)
 
@@ -137,12 +184,14 @@ def _computed(where: Path, scenes: Sequence[str]) -> Computed:
 def _of_run(where: Path) -> Computed:
     record = read_record(where)
     if "scenes" not in record or "store" not in record:
-        raise UserError(f"{where}: that run has not ended; nothing of it is exported")
+        why = record["failure"] or "has not ended"
+        raise UserError(f"{where}: nothing of that run is exported: {why}")
     keys = {
         name: {stage: result["key"] for stage, result in scene["results"].items()}
         for name, scene in record["scenes"].items()
     }
-    folders = [Path(folder) for folder in record.get("datasets", [])]
+    # a relative path is one of the folder that the run was started in
+    folders = [Path(record["folder"], folder) for folder in record.get("datasets", [])]
     return Computed(
         Store(Path(record["store"]), may_make=False), keys, folders[0].parent if folders else None
     )
@@ -153,12 +202,23 @@ def _of_dataset(where: Path) -> Computed:
         provenance: ProvenanceShape = read_json(where / PROVENANCE, ProvenanceShape)
     except (Malformed, OSError) as error:
         raise UserError(f"{error}; name the run or the store instead") from None
-    record = read_record(Path(provenance["run"]["folder"]))
+    if not provenance["layout"]:
+        raise UserError(
+            f"{where}: is a layout's folder; name the dataset, the run or the store instead"
+        )
+    try:
+        record = read_record(Path(provenance["run"]["folder"]))
+    except UserError as error:
+        raise UserError(
+            f"{where}: the run that wrote it is not there ({error}); name the store, as in dynprep export STORE "
+            f"{where.absolute().name} layout=…"
+        ) from None
     if "store" not in record:
         raise UserError(f"{where}: the run that wrote it has not ended; name the store instead")
     keys = {stage: key for made in provenance["made_of"].values() for stage, key in made.items()}
     store = Store(Path(record["store"]), may_make=False)
-    return Computed(store, {where.name: keys}, where.absolute().parent)
+    folder = Path(os.path.abspath(where))
+    return Computed(store, {folder.name: keys}, folder.parent)
 
 
 def _opened(computed: Computed, name: str, layout: LayoutStage) -> SceneResults:

@@ -1,15 +1,14 @@
 """``dynprep pick VIDEO|FRAMES``: mark objects in the browser and write the file that ``masks.prompts`` takes."""
 
 import argparse
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from dynprep.config.compose import quoted
 from dynprep.errors import UserError, printable
 
 _USUAL = {"dataset_dir": "outputs/dataset", "store_dir": "outputs/store"}
 _HIGHEST_PORT = 65535
-_PLAIN = r"[A-Za-z0-9_./-]+"  # what Hydra reads as a word
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
     from dynprep.pick.work import Work
 
     kind = "frames" if flags.clip.is_dir() else "video"
-    own = [f"data={kind}", f"data.path={_quoted(flags.clip)}", *overrides]
+    own = [f"data={kind}", f"data.path={quoted(flags.clip)}", *overrides]
     if not any(override.startswith("masks=") for override in overrides):
         own.append("masks=propagate")
     named = {override.partition("=")[0] for override in overrides}
@@ -96,15 +95,6 @@ def _check(flags: argparse.Namespace, overrides: Sequence[str]) -> None:
         raise UserError(f"--save {flags.save}: is a folder; name a file, such as prompts.yaml")
     if not flags.save.absolute().parent.is_dir():
         raise UserError(f"--save {flags.save}: its folder does not exist")
-
-
-def _quoted(path: Path) -> str:
-    """A path as Hydra's grammar takes it, in quotes only where it needs them."""
-    text = str(path)
-    if re.fullmatch(_PLAIN, text):
-        return text
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _say(text: str) -> None:

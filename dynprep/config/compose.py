@@ -1,10 +1,14 @@
 """The configuration composed inside a program, as the command line composes it."""
 
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from dynprep.conf_folder import CONF, users_conf
 from dynprep.errors import UserError
+
+_PLAIN = r"[A-Za-z0-9_./-]+"  # what Hydra reads as a word
 
 
 def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, str]]:
@@ -37,6 +41,20 @@ def compose_config(overrides: Sequence[str]) -> tuple[dict[str, Any], dict[str, 
         raise UserError(about_choice(error)) from None
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(about_option(str(error), folders)) from None
+    except (
+        TypeError,
+        ValueError,
+    ) as error:  # of a list of choices with a null in it, or none at all
+        raise UserError(f"the overrides do not fit together: {error}") from None
     finally:
         if outer is not None:
             GlobalHydra.instance().initialize(outer)
+
+
+def quoted(path: Path) -> str:
+    """A path as Hydra's grammar takes it, in quotes only where it needs them."""
+    text = str(path)
+    if re.fullmatch(_PLAIN, text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"

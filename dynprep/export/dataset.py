@@ -1,6 +1,5 @@
 """A scene's dataset folder: written beside the old one from the store, with its provenance, then put in its place."""
 
-import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -14,7 +13,14 @@ from dynprep.errors import UserError
 from dynprep.export import swap
 from dynprep.export.manifest import Manifest
 from dynprep.export.names import DatasetNames
-from dynprep.export.written import compose_file, is_empty_folder, origin, show_file
+from dynprep.export.target import check_target, real
+from dynprep.export.written import (
+    compose_file,
+    is_empty_folder,
+    origin,
+    shared_damage,
+    show_file,
+)
 from dynprep.foreign import Malformed, read_json
 from dynprep.links import LinkKind, place
 from dynprep.pipeline.plan import Plan, ScenePlan
@@ -40,22 +46,12 @@ class DatasetWriter:
 
     def folder(self, scene: ScenePlan) -> Path:
         """The scene's folder; of a symbolic link, what it leads to."""
-        folder = self.root / scene.name
-        return folder.resolve() if folder.is_symlink() else folder
+        return real(self.root / scene.name)
 
     def check(self, plan: Plan) -> None:
         """Raise UserError, before any work, if a scene's folder cannot be written, holds files of somebody else's
         where the dataset's would lie, or was filled by another job of this sweep."""
-        _check_apart(self.root, plan.store.root)
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-            probe = self.root / f".dynprep-{os.getpid()}"
-            probe.touch()
-            probe.unlink()
-        except OSError as error:
-            raise UserError(
-                f"dataset_dir={self.root}: cannot be written ({error.strerror}); choose another dataset_dir"
-            ) from None
+        check_target(self.root, plan.store.root)
         for scene in plan.scenes:
             folder = self.folder(scene)
             last = _provenance(folder)
@@ -69,7 +65,7 @@ class DatasetWriter:
             with plan.store.folder_lock(folder).hold():
                 swap.recover(folder)
                 manifest = Manifest.of(folder)
-                self._shared_damage[folder] = _shared_damage(manifest)
+                self._shared_damage[folder] = shared_damage(manifest)
                 self._refuse_foreign(manifest, plan)
 
     def write(self, plan: Plan, scene: ScenePlan, verdict: Mapping[str, Any]) -> Path:
@@ -186,27 +182,6 @@ class DatasetWriter:
                 f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; "
                 "move the folder away if you need them, else remove it, or choose another dataset_dir"
             )
-
-
-def _shared_damage(before: Manifest) -> set[str]:
-    """Changed files that are hard links into the store: the store is damaged too, and mends it."""
-    shared = set()
-    for name in before.changed():
-        path = before.folder / name
-        if before.files[name].stage is not None and not path.is_symlink() and path.is_file():
-            status = path.stat()
-            if status.st_nlink > 1:
-                shared.add(name)
-    return shared
-
-
-def _check_apart(root: Path, store: Path) -> None:
-    """Raise UserError where one of the two folders lies in the other."""
-    dataset, store = root.resolve(), store.resolve()
-    if dataset == store or store in dataset.parents or dataset in store.parents:
-        raise UserError(
-            f"dataset_dir={root} and store_dir={store} lie one in the other; give them folders of their own"
-        )
 
 
 def _provenance(folder: Path) -> ProvenanceShape | None:

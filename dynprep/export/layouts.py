@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,17 @@ from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.export import swap
 from dynprep.export.manifest import Manifest, WrittenFile
-from dynprep.export.written import compose_file, is_empty_folder, origin, show_file
+from dynprep.export.target import check_target, real
+from dynprep.export.written import (
+    compose_file,
+    is_empty_folder,
+    origin,
+    shared_damage,
+    show_file,
+)
 from dynprep.links import LinkKind
 from dynprep.stages.layout import LayoutStage, Shown
+from dynprep.store import Store
 from dynprep.store.references import PROVENANCE
 from dynprep.version import __version__
 
@@ -28,14 +36,16 @@ class LayoutWriter:
     root: Path
     link: LinkKind
     run: Mapping[str, Any]
+    _shared_damage: dict[Path, set[str]] = field(default_factory=dict)
 
     def folder(self, layout: LayoutStage, scene: str) -> Path:
         """The folder of one layout and scene; of a symbolic link, what it leads to."""
-        folder = self.root / layout.folder / scene
-        return folder.resolve() if folder.is_symlink() else folder
+        return real(self.root / layout.folder / scene)
 
-    def check(self, layouts: Sequence[LayoutStage], scenes: Sequence[str]) -> None:
+    def check(self, layouts: Sequence[LayoutStage], scenes: Sequence[str], store: Store) -> None:
         """Raise UserError, before any work, where two would share a folder, or files of somebody else's lie there."""
+        if layouts:
+            check_target(self.root, store.root)
         folders = [layout.folder for layout in layouts]
         for k, layout in enumerate(layouts):
             option = f"layout.{layout.name}.folder={layout.folder}"
@@ -45,10 +55,12 @@ class LayoutWriter:
                 raise UserError(f"{option}: a scene is called so; give the layout another folder")
             for scene in scenes:
                 folder = self.folder(layout, scene)
-                swap.recover(folder)
-                before = Manifest.of(folder)
-                _refuse_changed(before)
-                strange = [] if before.files else list(before.foreign())
+                with store.folder_lock(folder).hold():
+                    swap.recover(folder)
+                    before = Manifest.of(folder)
+                    self._shared_damage[folder] = shared_damage(before)
+                    self._refuse_changed(before)
+                    strange = [] if before.files else list(before.foreign())
                 if strange and not is_empty_folder(folder):
                     raise UserError(
                         f"{folder}: holds {len(strange)} files that dynprep did not write, e.g. {strange[0]}; move "
@@ -61,9 +73,14 @@ class LayoutWriter:
         The caller holds the folder's lock. What a trainer or somebody else put there stays.
         """
         folder = self.folder(layout, scene.name)
+        if scene.results[layout.name].seal() is None:
+            raise UserError(
+                f"{layout.name} of {scene.name}: its files in the store are gone; run the same command again: they are "
+                "made anew"
+            )
         swap.recover(folder)
         before = Manifest.of(folder)
-        _refuse_changed(before)
+        self._refuse_changed(before)
         files = list(layout.files(scene))
         strange = [name for name in before.foreign() if not is_empty_folder(folder / name)]
         _refuse_in_the_way(folder, strange, files)
@@ -90,7 +107,7 @@ class LayoutWriter:
         }
         compose_file(manifest, PROVENANCE, provenance, None)
         manifest.save()
-        _refuse_changed(before)  # once more: laying out a long clip takes a while
+        self._refuse_changed(before)  # once more: laying out a long clip takes a while
         swap.replace(folder)
         if strange and is_changed and before.files:
             return folder, (
@@ -99,18 +116,18 @@ class LayoutWriter:
             )
         return folder, None
 
+    def _refuse_changed(self, before: Manifest) -> None:
+        shared = self._shared_damage.get(before.folder, set())
+        changed = [name for name in before.changed() if name not in shared]
+        if changed:
+            raise UserError(
+                f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; move "
+                "the folder away if you need them, else remove it, or choose another dataset_dir"
+            )
+
 
 def _content(manifest: Manifest) -> dict[str, str]:
     return {path: file.sha256 for path, file in manifest.files.items() if file.stage is not None}
-
-
-def _refuse_changed(before: Manifest) -> None:
-    changed = before.changed()
-    if changed:
-        raise UserError(
-            f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; move "
-            "the folder away if you need them, else remove it, or choose another dataset_dir"
-        )
 
 
 def _refuse_in_the_way(folder: Path, strange: Sequence[str], files: Sequence[Shown]) -> None:

@@ -37,6 +37,17 @@ def is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
+def shared_damage(before: Manifest) -> set[str]:
+    """Changed files that are hard links into the store: the store is damaged too, and mends it."""
+    shared = set()
+    for name in before.changed():
+        path = before.folder / name
+        is_shown = before.files[name].stage is not None and not path.is_symlink()
+        if is_shown and path.is_file() and path.stat().st_nlink > 1:
+            shared.add(name)
+    return shared
+
+
 def origin(result: Result) -> dict[str, Any]:
     """What made a result: backend, options, weights, keys, versions."""
     seal = result.seal()

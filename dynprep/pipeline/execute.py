@@ -20,6 +20,7 @@ from dynprep.pipeline.task import Task
 from dynprep.pipeline.times import Times
 from dynprep.pipeline.trainer import TrainerOptions
 from dynprep.pipeline.watch import Say, Watch
+from dynprep.stages.layout import LayoutStage
 from dynprep.store.locks import Busy
 from dynprep.version import __version__
 
@@ -92,9 +93,15 @@ def check_disk(plan: Plan, dataset_dir: Path, link: LinkKind) -> int:
     copied = 0
     on_one_disk = dataset_dir.stat().st_dev == plan.store.root.stat().st_dev
     if link == "copy" or (link != "symlink" and not on_one_disk):
+        shown = [*plan.exported()]
+        for stage in plan.all_stages.values():
+            if isinstance(
+                stage, LayoutStage
+            ):  # a folder of its own, of what it makes and of what it reads
+                shown += [stage.name, *(artefact.name for artefact in stage.reads())]
         copied = sum(
             plan.all_stages[name].disk_bytes(scene.frames)
-            for name in plan.exported()
+            for name in shown
             for scene in plan.scenes
         )
     need += copied if on_one_disk else 0

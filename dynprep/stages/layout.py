@@ -76,7 +76,14 @@ class LayoutStage(SceneStage):
 
     def check_stages(self, stages: Mapping[str, Stage]) -> None:
         """Raise UserError where the stages that the layout reads cannot give what its reader needs."""
-        cameras = stages[Cameras.name] if Cameras in self.reads() else None
+        reads: tuple[type[Artefact], ...] = self.reads()
+        for artefact in reads:
+            if artefact.name not in stages:
+                raise UserError(
+                    f"layout={self.name} needs {artefact.name} ({artefact.what}), which is switched off; choose a "
+                    "backend for it"
+                )
+        cameras = stages[Cameras.name] if Cameras in reads else None
         if isinstance(cameras, CameraPoses) and not cameras.tells_scale:
             raise UserError(
                 f"layout={self.name}: poses and depth must have one unit; use poses.scale=metric_depth"

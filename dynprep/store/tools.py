@@ -74,9 +74,9 @@ def _describe(stage: str, folder: Path, users: list[str]) -> StoredResult | None
     recipe = seal.recipe if seal is not None else Recipe(**begun["recipe"]) if begun else None
     assert recipe is not None
     size = 0
-    for file in folder.iterdir():
+    for file in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # a temporary name, renamed meanwhile
-            size += file.stat().st_size
+            size += 0 if file.is_dir() else file.stat().st_size
     made = (folder / SEAL if seal else folder).stat().st_mtime
     return StoredResult(
         stage=stage,
@@ -111,7 +111,7 @@ def unused(store: Store) -> list[StoredResult]:
 
 def _newest(folder: Path) -> float:
     times = [folder.stat().st_mtime]
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # a temporary name, renamed meanwhile
             times.append(path.stat().st_mtime)
     return max(times)
@@ -204,7 +204,7 @@ def _copy(result: Result, other: Store) -> int:
         if folder.exists():  # of a run that was stopped there
             shutil.rmtree(folder)
         os.replace(away, folder)
-    return sum(p.stat().st_size for p in folder.iterdir())
+    return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file())
 
 
 def _reference_of(store: Store, run: Path, scene: str) -> Reference:

@@ -19,6 +19,7 @@ class Damaged(UserError):
     """A stored file that is gone or not as it was written."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         super().__init__(
             f"{path}: is gone or not as it was written; run the same command again: it is made anew"
         )

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from PIL import Image
 
 from dynprep.artefacts.base import SceneResults
 from dynprep.artefacts.images import Images
+from dynprep.commands.export import main as export
 from dynprep.config.build import settings
 from dynprep.errors import UserError
 from dynprep.export.layouts import LayoutWriter
@@ -20,7 +22,9 @@ from dynprep.pipeline.plan import recipe
 from dynprep.scene.poses.read import read_poses
 from dynprep.stages.base import WHOLE_SCENE
 from dynprep.stages.layout import LayoutStage
-from tests.conftest import composed
+from dynprep.store import Store
+from dynprep.store.references import references
+from tests.conftest import composed, runner, write_frames
 from tests.layouts import cube, readers
 
 FAST = ["layout.colmap.points=3000", "layout.nerfies.points=3000", "layout.mosca.tracks=400"]
@@ -51,7 +55,7 @@ def write(clip: cube.Clip, stage: LayoutStage, root: Path, link: Any = "hard") -
     )
     results = {**clip.scene.results, stage.name: result}
     writer = LayoutWriter(root, link, {"folder": "x", "sweep": None, "started": 0.0})
-    writer.check([stage], [clip.scene.name])
+    writer.check([stage], [clip.scene.name], clip.store)
     return writer.write(stage, SceneResults(clip.scene.name, clip.scene.frames, results))[0]
 
 
@@ -353,3 +357,113 @@ def test_a_glb_is_a_binary_gltf(clip: cube.Clip, tmp_path: Path) -> None:
     assert content[:4] == b"glTF" and int.from_bytes(content[8:12], "little") == len(content)
     scene = trimesh.load(io.BytesIO(content), file_type="glb")
     assert len(scene.geometry) == 1
+
+
+# a run, and exports after it --------------------------------------------------------------------
+
+
+SMALL = [
+    "data=demo", "data.count=12", "data.height=96", "data.width=160", "logger=none", "logger.report=false",
+    "layout.colmap.points=2000",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run of the small demo, with a COLMAP folder beside the dataset."""
+    root = tmp_path_factory.mktemp("finished")
+    return runner(root)(
+        *SMALL,
+        "layout=[adagar,colmap]",
+        "stages=[masks,metric_depth,depth,alignment,cameras,tracks]",
+    )
+
+
+def exported(*words: Any) -> int:
+    return export([str(word) for word in words])
+
+
+def test_a_run_writes_the_dataset_and_the_layout(finished: Path) -> None:
+    assert (finished / "dataset" / "demo" / "cameras.json").is_file()
+    folder = finished / "dataset" / "colmap" / "demo"
+    assert len(read_poses(folder / "sparse" / "0").camera_to_world) == 12
+    made = json.loads((folder / "dynprep.json").read_text())["made_of"]["colmap"]
+    assert set(made) == {"images", "masks", "alignment", "cameras", "colmap"}
+
+
+def test_export_takes_a_run_a_store_or_a_dataset(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    places = [finished, finished.parent / "store", finished / "dataset" / "demo"]
+    for k, place in enumerate(places):
+        scene = ["demo"] if place.name == "store" else []
+        assert exported(place, *scene, "layout=ply", f"dataset_dir={tmp_path / str(k)}") == 0
+    clouds = [tmp_path / str(k) / "ply" / "demo" / "static.ply" for k in range(3)]
+    assert len({path.read_bytes() for path in clouds}) == 1
+    # beside the dataset, wherever one stands
+    monkeypatch.chdir(finished / "dataset" / "demo")
+    assert exported(".", "layout=megasam") == 0
+    assert (finished / "dataset" / "megasam" / "demo" / "demo_sgd_cvd_hr.npz").is_file()
+
+
+def test_what_an_export_shows_outlives_cleaning(finished: Path, tmp_path: Path) -> None:
+    assert exported(finished, "layout=ply", f"dataset_dir={tmp_path}", "dataset.link=symlink") == 0
+    store = Store(finished.parent / "store")
+    kept = {note.run for note in references(store).values() if note.alive()}
+    assert str(tmp_path / "ply" / "demo") in kept
+    assert not any(note.pinned for note in references(store).values())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["nowhere", "layout=ply"], "there is no folder nowhere"),
+        (["{run}", "layout=ply", "depth=parallax"], "depth has no effect"),
+        (["{run}", "dog", "layout=ply"], "has no scene 'dog'"),
+        (["{run}"], "name a layout"),
+        (["{run}", "layout=[ply,null]"], "do not fit together"),
+        (["{run}/../store", "layout=ply"], "name the scene"),
+        (["{run}", "layout=ply", "dataset_dir={run}/../store/x"], "lie one in the other"),
+        (["{run}", "layout=ply", "dataset_dir=/dev/null/x"], "cannot be written"),
+        (["{run}/dataset/colmap/demo", "layout=ply"], "is a layout's folder"),
+        (["{run}", "layout=ply", "layout.ply.frame=12"], "frames 0 to 11"),
+        (["{run}", "layout=ply", "--to=x"], "no option"),
+    ],
+)
+def test_what_export_cannot_do_is_one_line(
+    words: list[str], message: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=message) as error:
+        exported(*(word.format(run=finished) for word in words))
+    assert "\n" not in str(error.value)
+
+
+def test_a_layout_that_fails_stops_neither_the_dataset_nor_the_others(
+    finished: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(finished.parent / "store", tmp_path / "store")
+    empty = write_frames(tmp_path / "none" / "masks", [np.zeros((96, 160, 3), np.uint8)] * 12)
+    with pytest.raises(UserError, match="masks are empty on every frame"):
+        runner(tmp_path)(
+            *SMALL, "masks=folder", f"masks.path={empty}", "layout=[shape_of_motion,colmap]",
+            "stages=[masks,metric_depth,depth,alignment,cameras,tracks]",
+        )  # fmt: skip
+    (dataset,) = tmp_path.glob("*/dataset")
+    assert (dataset / "demo" / "dynprep.json").is_file()
+    assert (dataset / "colmap" / "demo" / "transforms.json").is_file()
+    assert not (dataset / "shape_of_motion").exists()
+
+
+def test_a_file_where_the_folder_would_be_stays(clip: cube.Clip, tmp_path: Path) -> None:
+    (tmp_path / "colmap").mkdir()
+    (tmp_path / "colmap" / "cube").write_text("precious")
+    with pytest.raises(UserError, match="is no folder"):
+        write(clip, layout("colmap"), tmp_path)
+    assert (tmp_path / "colmap" / "cube").read_text() == "precious"
+    assert len(list((tmp_path / "colmap").iterdir())) == 1
+
+
+def test_check_says_what_a_layout_lacks(run_main: Callable[..., Any]) -> None:
+    done = run_main("check", "--quick", "layout=shape_of_motion", "flow.pairs=window:2", *SMALL[:5])
+    assert done.returncode != 0 and "flow.pairs=all" in done.stdout + done.stderr

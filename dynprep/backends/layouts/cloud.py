@@ -65,7 +65,7 @@ def static_cloud(scene: SceneResults, cameras: CameraSet, options: CloudOptions)
     Raises UserError where there is none.
     """
     numbers = evenly(range(len(scene.frames)), _FRAMES)
-    step = _grid_step(scene, options.count * _SPARE, len(numbers))
+    step = grid_step(scene, options.count * _SPARE, len(numbers))
     depths = {k: depth(scene, scene.frames.stems[k]) for k in numbers}
     masks = {k: _widened(scene[ObjectMasks].of(scene.frames.stems[k])) for k in numbers}
     known = [d[d > 0] for d in depths.values()]
@@ -134,10 +134,10 @@ def joined(parts: list[Cloud]) -> Cloud:
     )
 
 
-def _grid_step(scene: SceneResults, points: int, frames: int) -> int:
+def grid_step(scene: SceneResults, points: int, frames: int) -> int:
     """Pixels between grid points that give about so many points in so many frames."""
     height, width = scene.frames.size
-    return max(1, int((height * width * frames / points) ** 0.5))
+    return max(1, min(int((height * width * frames / points) ** 0.5), height, width))
 
 
 def _widened(mask: BoolArray) -> BoolArray:

@@ -4,6 +4,7 @@ Shapes: N points, T frames, (H, W) pixels of ``images/``.
 """
 
 import io
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -28,8 +29,17 @@ from dynprep.stages.base import Stage
 from dynprep.stages.layout import LayoutStage, Shown, shown_images
 from dynprep.stages.tracks import Tracking
 from dynprep.store import ItemWriter
-from dynprep.vision.sampling import inside, sample
+from dynprep.vision.sampling import inside
 
+_NEVER = (
+    1980,
+    1,
+    1,
+    0,
+    0,
+    0,
+)  # the date of a zip's members, so that the same content has the same bytes
+_QUICK = 1  # level of compression: higher ones take several times as long
 _NAME = "dynprep"  # its reader takes whatever stands there
 _STEPS = (1, 3)  # frames over which its profiles look at optical flow
 _DEPTH, _UNIFORM, _DYNAMIC = (
@@ -92,12 +102,9 @@ class MoscaLayout(LayoutStage):
         """Tracks through the clip of points over the whole image, and of points on objects."""
         queries = evenly(scene[PairTracks].queries, self.queries)
         for name, only_objects in ((_UNIFORM, False), (_DYNAMIC, True)):
-            parts = []
-            for query in queries:
-                rows = self._rows(scene, query, -(-self.tracks // len(queries)), only_objects)
-                parts.append(_long_tracks(scene, query, rows))
-            positions = np.concatenate([p for p, _ in parts], 1)
-            visible = np.concatenate([v for _, v in parts], 1)
+            count = -(-self.tracks // len(queries))
+            rows = {query: self._rows(scene, query, count, only_objects) for query in queries}
+            positions, visible = _long_tracks(scene, rows)
             if not positions.shape[1]:
                 writer.note(
                     f"layout={self.name}: no object is marked, so there are no tracks on objects"
@@ -134,26 +141,39 @@ class MoscaLayout(LayoutStage):
 def packed(**arrays: AnyArray) -> bytes:
     """A compressed .npz; the same arrays give the same bytes."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=_QUICK) as bundle:
+        for name, values in arrays.items():
+            with bundle.open(zipfile.ZipInfo(f"{name}.npy", _NEVER), "w") as file:
+                np.lib.format.write_array(file, np.ascontiguousarray(values), allow_pickle=False)
     return buffer.getvalue()
 
 
 _COLOURS = np.array([object_colour(k) for k in range(256)], np.uint8)  # of ids, 0 is black
 
 
-def _long_tracks(scene: SceneResults, query: int, rows: IntArray) -> tuple[Float32Array, BoolArray]:
-    """x, y and depth (T, N, 3) of points of a query frame, and where each is seen (T, N)."""
+def _long_tracks(
+    scene: SceneResults, rows: Mapping[int, IntArray]
+) -> tuple[Float32Array, BoolArray]:
+    """x, y and depth (T, N, 3) of some rows of query frames, and where each is seen and has a depth (T, N)."""
     tracks, count = scene[PairTracks], len(scene.frames)
-    start = tracks.query_pixels(query)[rows]
-    positions = np.zeros((count, len(rows), 3), np.float32)
-    positions[..., :2] = start
-    visible = np.zeros((count, len(rows)), bool)
-    for target in tracks.targets(query):
-        moved = tracks.between(query, target)[rows]
-        positions[target, :, :2] = moved[:, :2]
-        visible[target] = tracks.visible(moved) & inside(moved[:, :2], *scene.frames.size)
-        if len(rows):
-            positions[target, :, 2] = sample(depth(scene, scene.frames.stems[target]), moved[:, :2])
+    points = np.concatenate([tracks.query_pixels(query)[r] for query, r in rows.items()])
+    positions = np.zeros((count, len(points), 3), np.float32)
+    positions[..., :2] = points
+    visible = np.zeros((count, len(points)), bool)
+    ends = np.cumsum([len(r) for r in rows.values()]).tolist()
+    for target in range(count):
+        z = depth(scene, scene.frames.stems[target])
+        for (query, chosen), end in zip(rows.items(), ends, strict=True):
+            if target not in tracks.targets(query) or not len(chosen):
+                continue
+            moved = tracks.between(query, target)[chosen]
+            own = slice(end - len(chosen), end)
+            at = np.rint(moved[:, :2]).astype(int)
+            column, row = np.clip(at, 0, np.array(z.shape[::-1]) - 1).T
+            positions[target, own, :2] = moved[:, :2]
+            positions[target, own, 2] = z[row, column]
+            seen = tracks.visible(moved) & inside(moved[:, :2], *scene.frames.size)
+            visible[target, own] = seen & (z[row, column] > 0)
     return positions, visible
 
 

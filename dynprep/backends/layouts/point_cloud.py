@@ -15,7 +15,13 @@ from dynprep.artefacts.images import Images
 from dynprep.artefacts.layout_files import GlbFiles, PlyFiles
 from dynprep.artefacts.maps import FARTHEST
 from dynprep.artefacts.masks import ObjectMasks
-from dynprep.backends.layouts.cloud import Cloud, CloudOptions, frame_cloud, static_cloud
+from dynprep.backends.layouts.cloud import (
+    Cloud,
+    CloudOptions,
+    frame_cloud,
+    grid_step,
+    static_cloud,
+)
 from dynprep.backends.layouts.ply import ply
 from dynprep.backends.layouts.world import cameras_of
 from dynprep.errors import UserError
@@ -46,15 +52,20 @@ class PointCloudLayout(LayoutStage):
             )
 
     def run(self, scene: SceneResults, writer: ItemWriter) -> None:
-        cameras = cameras_of(scene, writer, self.name, needs_motion=False)
         if self.frame is None:
+            cameras = cameras_of(scene, writer, self.name, needs_motion=False)
             options = CloudOptions(self.points, self.edge, self.agreement, self.farthest)
             cloud, name = static_cloud(scene, cameras, options), "static"
         else:
-            height, width = scene.frames.size
-            step = max(1, int((height * width / self.points) ** 0.5))
+            cameras = scene[Cameras].all  # of one frame: its unit need not be that of depth
+            step = grid_step(scene, self.points, 1)
             cloud = frame_cloud(scene, cameras, self.frame, step, self.edge, FARTHEST, None)
             name = scene.frames.stems[self.frame]
+            if not len(cloud):
+                raise UserError(
+                    f"{scene.name}: layout={self.name}: no pixel of frame {name} has a depth that its neighbours "
+                    f"share; raise layout.{self.name}.edge"
+                )
         writer.data(f"{name}.{self.backend_id}", self.encoded(cloud))
 
     @abstractmethod

@@ -83,7 +83,10 @@ class VipeLayout(LayoutStage):
         writer.take(f"{folder}/{_SCENE}.zip", temporary)
 
     def _write_video(self, scene: SceneResults, writer: ItemWriter) -> None:
-        """H.264 of the frames at their own size; its chroma is halved where both sides are even."""
+        """H.264 of the frames at their own size; its chroma is halved where both sides are even.
+
+        Without macroblock trees (``mbtree``): what they decide depends on what lay in memory before.
+        """
         import av
 
         height, width = scene.frames.size
@@ -93,7 +96,7 @@ class VipeLayout(LayoutStage):
         temporary = writer.temporary("rgb.mp4")
         with av.open(str(temporary), "w", format="mp4") as container:
             stream = container.add_stream(
-                "libx264", rate=rate, options={"crf": _FINE, "threads": "1"}
+                "libx264", rate=rate, options={"crf": _FINE, "threads": "1", "mbtree": "0"}
             )
             stream.width, stream.height = width, height
             stream.pix_fmt = "yuv444p" if width % 2 or height % 2 else "yuv420p"

@@ -37,7 +37,8 @@ def cameras_of(
     if not cameras.shares_unit_with_depth:
         raise UserError(
             f"layout={layout}: poses are in '{cameras.unit}' and depth is in metres, so they do "
-            "not fit together; use poses.scale=metric_depth, or poses.metres with poses=file"
+            "not fit together: use poses.scale=metric_depth with a clip that has parallax, or poses.metres "
+            "with poses=file"
         )
     return cameras
 
