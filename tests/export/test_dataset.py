@@ -180,7 +180,7 @@ def test_scale_below_zero_is_refused_and_recorded(run_here: RunHere, tmp_path: P
 def test_a_crash_while_laying_out_does_not_lock_the_folder(
     run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dynprep.export import dataset
+    from dynprep.export import written
 
     scene = run_here(*SMALL) / "dataset" / "demo"
     before = tree(scene)
@@ -194,7 +194,7 @@ def test_a_crash_while_laying_out_does_not_lock_the_folder(
         place(source, target, kind)
 
     with monkeypatch.context() as patch:
-        patch.setattr(dataset, "place", crash)
+        patch.setattr(written, "place", crash)
         with pytest.raises(KeyboardInterrupt):
             run_here(*SMALL, "depth.sigma=20.0")
     assert tree(scene) == before  # the old one, whole
