@@ -215,6 +215,10 @@ class DatasetScene:
             return {}
         except (Malformed, OSError) as error:
             raise UserError(f"{error}; put back the {PROVENANCE} that dynprep wrote") from None
+        if values.get("layout") == {} and values.get("made_of"):
+            raise UserError(
+                f"{self.folder}: is a folder of layout={', '.join(values['made_of'])}; a scene of a dataset is meant"
+            )
         for name in values.get("layout", {}).values():
             if not is_inside(name):
                 raise UserError(f"{path}: '{name}' lies elsewhere")

@@ -20,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from dynprep import stopping
 from dynprep.commands import fail
+from dynprep.commands.as_typed import WITH_VALUE, as_typed, refuse_several_choices
 from dynprep.conf_folder import CONF, conf_folders, users_conf
 from dynprep.config.hints import (
     about_choice,
@@ -35,12 +36,6 @@ from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 
 _HELP_WIDTH = 98
 _MULTIRUN = ("-m", "--multirun")
-# flags of Hydra that are followed by a value
-_WITH_VALUE = (
-    *("-cd", "-cn", "-cp", "-c", "-p", "-i", "--config-dir", "--config-name", "--config-path"),
-    *("--cfg", "--package", "--info"),
-)
-
 _composed: list[
     bool
 ] = []  # whether the configuration could be composed: what fails then is the job
@@ -113,6 +108,10 @@ def _start(arguments: list[str]) -> int:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
     folders = conf_folders(arguments)
     try:
+        is_multirun = bool(set(_MULTIRUN) & set(arguments))
+        arguments = as_typed(arguments, is_multirun)
+        if not is_multirun:
+            refuse_several_choices(arguments, folders)
         sys.argv[1:] = flags_first(let_swept_options_through(arguments, folders))
         users = users_conf()
         if users is not None and not any(a.startswith("hydra.searchpath=") for a in arguments):
@@ -187,7 +186,7 @@ def flags_first(arguments: Sequence[str]) -> list[str]:
             overrides.append(argument)
             continue
         flags.append(argument)
-        if argument in _WITH_VALUE:
+        if argument in WITH_VALUE:
             flags += [value for value in [next(rest, None)] if value is not None]
     return [*flags, *overrides]
 
@@ -208,7 +207,8 @@ def let_swept_options_through(arguments: Sequence[str], folders: Sequence[Path])
     groups = {a.split("=")[0] for a in arguments if "," in a.partition("=")[2]}
     for argument in arguments:
         group, _, values = argument.partition("=")
-        for choice in values.split(",") if group in groups else []:
+        # a list is one choice of several parts
+        for choice in values.split(",") if group in groups and "[" not in values else []:
             check_choice(group, choice, folders)
     known = known_options(folders)
 

@@ -12,6 +12,7 @@ import pytest
 import trimesh
 from PIL import Image
 
+import dynprep
 from dynprep.artefacts.base import SceneResults
 from dynprep.artefacts.images import Images
 from dynprep.commands.export import main as export
@@ -462,6 +463,11 @@ def test_a_file_where_the_folder_would_be_stays(clip: cube.Clip, tmp_path: Path)
         write(clip, layout("colmap"), tmp_path)
     assert (tmp_path / "colmap" / "cube").read_text() == "precious"
     assert len(list((tmp_path / "colmap").iterdir())) == 1
+
+
+def test_a_layouts_folder_is_no_dataset(finished: Path) -> None:
+    with pytest.raises(UserError, match=r"is a folder of layout=colmap; a scene of a dataset is"):
+        dynprep.open(finished / "dataset" / "colmap" / "demo")
 
 
 def test_check_says_what_a_layout_lacks(run_main: Callable[..., Any]) -> None:

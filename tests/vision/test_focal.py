@@ -52,7 +52,7 @@ def path(run: Path) -> dict[str, float]:
         return {k: float(values[k]) for k in ("focal_factor", "focal_spread") if k in values}
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_robots_camera_is_calibrated_by_its_motion(run_here: RunHere, shared: Path) -> None:
     """Within ten percent of the RealSense's own calibration, and as near as is claimed."""
     clip = shared / "data" / "rgbd" / "apc"
