@@ -31,7 +31,7 @@ test: $(EXTRAS) ## set up, then run all tests
 fast: $(EXTRAS) ## run the tests that are not slow
 	$(RUN) -m pytest -m "not slow and not thorough"
 
-thorough: $(EXTRAS) ## what `make test` leaves out: the largest networks against upstream's numbers, Ray
+thorough: $(EXTRAS) ## what `make test` leaves out: the largest networks against upstream's numbers, launchers, a focal length
 	$(RUN) -m pytest -m thorough
 
 faults: $(EXTRAS) ## a campaign of some thousand faults, twenty minutes; prints a table

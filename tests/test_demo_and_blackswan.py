@@ -103,7 +103,7 @@ def test_blackswan_video_with_motion_masks(run_cli: Cli, shared: Path, tmp_path:
     video = write_video(tmp_path / "blackswan.mp4", frames)
     done = run_cli(
         "data=video", f"data.path={video}", "stages=[masks]", "dataset_dir=OUT", "store_dir=store",
-        f"data.truth={swan}", "logger=none", "logger.report=false", "data.max_frames=24",
+        f"data.truth={swan}", "logger=none", "logger.report=false", "data.max_frames=24", "camera.fov=55",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not faults(tmp_path / "OUT" / "blackswan", ["images", "masks"])

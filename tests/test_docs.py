@@ -164,7 +164,9 @@ def _on_a_small_clip(line: str) -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["sweep", "paper", "compare"])
+@pytest.mark.parametrize(
+    "page", ["sweep", pytest.param("paper", marks=pytest.mark.thorough), "compare"]
+)
 def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()
     for path, block in re.findall(r"`(conf/\S+)`:\n\n```yaml\n(.*?)```", text, re.S):

@@ -126,7 +126,12 @@ def test_the_same_command_again_computes_nothing(
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "launcher", ["parallel", "submitit_local", pytest.param("ray", marks=pytest.mark.thorough)]
+    "launcher",
+    [
+        "parallel",
+        pytest.param("submitit_local", marks=pytest.mark.thorough),
+        pytest.param("ray", marks=pytest.mark.thorough),
+    ],
 )
 def test_launchers_share_work_too(launcher: str, tmp_path: Path) -> None:
     needs = {"parallel": "joblib", "submitit_local": "submitit", "ray": "ray"}
