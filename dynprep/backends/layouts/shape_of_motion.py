@@ -30,6 +30,7 @@ from dynprep.stages.tracks import Tracking
 from dynprep.store import ItemWriter
 
 _TRACKS, _CAMERAS, _INTRINSICS = "bootstapir", "droid_recon", "unidepth_intrins"
+_SCENE = "scene"  # stands for the scene's name in a result, which does not depend on it
 _HIDDEN = np.array([[0, 0, 1, 0]], np.float32)  # a track that is seen nowhere and certain nowhere
 _EMPTY = 1e-3  # share of a clip's pixels without disparity that is said
 _ZOOM = 0.01  # share by which focal lengths may differ between frames without a word
@@ -156,9 +157,6 @@ class ShapeOfMotionLayout(LayoutStage):
             16 * frames.height * frames.width // 16
         )  # of a grid of 4, if objects fill the image
         return super().disk_bytes(frames) + per_pair * len(frames) ** 2
-
-
-_SCENE = "scene"  # stands for the scene's name in a result, which does not depend on it
 
 
 def _on_object(tracks: PairTracks, mask: BoolArray, query: int) -> BoolArray:
