@@ -68,11 +68,11 @@ def _path(value: str) -> str:
     path = Path(value).expanduser()
     if path.exists():
         return quoted(path)
-    found = sorted(glob(str(path))) if "*" in value or "?" in value else []
-    if len(found) == 1:
-        return quoted(Path(found[0]))
-    if found:
-        return f"[{','.join(quoted(Path(each)) for each in found)}]"
+    matches = sorted(glob(str(path))) if "*" in value or "?" in value else []
+    if len(matches) == 1:
+        return quoted(Path(matches[0]))
+    if matches:
+        return f"[{','.join(quoted(Path(each)) for each in matches)}]"
     return quoted(path) if value[0] == "~" else value
 
 

@@ -83,13 +83,14 @@ def main(arguments: Sequence[str]) -> int:
                 folder = writer.folder(layout, name)
                 note = partial(_note, computed.store, folder, started, options.dataset_dir)
                 used = {f"{layout.folder}/{name}": _keys(layout, scene)}
-                note(
-                    used, True
-                )  # until the folder says so itself, whoever cleans the store leaves it alone
-                made = _made(layout, scene, computed.store)
-                with computed.store.folder_lock(folder).hold():
-                    folder, remark = writer.write(layout, made)
-                note(used, False)
+                # until the folder says so itself, whoever cleans the store must leave its results alone
+                note(used, True)
+                try:
+                    made = _made(layout, scene, computed.store)
+                    with computed.store.folder_lock(folder).hold():
+                        folder, remark = writer.write(layout, made)
+                finally:
+                    note(used, False)
             notes = [n for item in made.results[layout.name].items().values() for n in item.notes]
             for line in (*notes, *([remark] if remark else ())):
                 print(f"! {printable(line)}")
@@ -177,7 +178,7 @@ def _computed(where: Path, scenes: Sequence[str]) -> Computed:
             rank = not is_layout, note.started
             if scene not in newest or rank > newest[scene][0]:
                 newest[scene] = rank, keys, Path(note.dataset_dir)
-    every = {scene: found for scene, (_, found, _) in newest.items()}
+    every = {scene: keys for scene, (_, keys, _) in newest.items()}
     return Computed(store, every, newest[scenes[0]][2] if scenes[0] in newest else None)
 
 

@@ -18,6 +18,7 @@ from dynprep.export.written import (
     compose_file,
     is_empty_folder,
     origin,
+    refuse_changed,
     shared_damage,
     show_file,
 )
@@ -176,12 +177,7 @@ class DatasetWriter:
                 "them away or choose another dataset_dir"
             )
         shared = self._shared_damage.get(before.folder, set())
-        changed = [name for name in before.changed() if name not in shared]
-        if changed:
-            raise UserError(
-                f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; "
-                "move the folder away if you need them, else remove it, or choose another dataset_dir"
-            )
+        refuse_changed(before, shared)
 
 
 def _provenance(folder: Path) -> ProvenanceShape | None:

@@ -16,6 +16,7 @@ from dynprep.export.written import (
     compose_file,
     is_empty_folder,
     origin,
+    refuse_changed,
     shared_damage,
     show_file,
 )
@@ -117,13 +118,7 @@ class LayoutWriter:
         return folder, None
 
     def _refuse_changed(self, before: Manifest) -> None:
-        shared = self._shared_damage.get(before.folder, set())
-        changed = [name for name in before.changed() if name not in shared]
-        if changed:
-            raise UserError(
-                f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; move "
-                "the folder away if you need them, else remove it, or choose another dataset_dir"
-            )
+        refuse_changed(before, self._shared_damage.get(before.folder, set()))
 
 
 def _content(manifest: Manifest) -> dict[str, str]:

@@ -8,8 +8,8 @@ from dynprep.errors import UserError
 
 def check_target(root: Path, store: Path) -> None:
     """Make the folder ``root``. Raises UserError where it cannot be written, or it or the store lies in the other."""
-    dataset, kept = Path(os.path.realpath(root)), Path(os.path.realpath(store))
-    if dataset == kept or kept in dataset.parents or dataset in kept.parents:
+    dataset, results = Path(os.path.realpath(root)), Path(os.path.realpath(store))
+    if dataset == results or results in dataset.parents or dataset in results.parents:
         raise UserError(
             f"dataset_dir={root} and store_dir={store} lie one in the other; give them folders of their own"
         )
@@ -26,9 +26,9 @@ def check_target(root: Path, store: Path) -> None:
 
 def real(folder: Path) -> Path:
     """The folder; of a symbolic link, what it leads to. Raises UserError for a file."""
-    found = Path(os.path.realpath(folder)) if folder.is_symlink() else folder
-    if os.path.lexists(found) and not found.is_dir():
+    target = Path(os.path.realpath(folder)) if folder.is_symlink() else folder
+    if os.path.lexists(target) and not target.is_dir():
         raise UserError(
             f"{folder}: is no folder, and one would be written there; move it away or choose another dataset_dir"
         )
-    return found
+    return target

@@ -3,9 +3,11 @@
 import hashlib
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from dynprep.errors import UserError
 from dynprep.export.manifest import Manifest, WrittenFile
 from dynprep.links import LinkKind, place
 from dynprep.store import Result
@@ -46,6 +48,19 @@ def shared_damage(before: Manifest) -> set[str]:
         if is_shown and path.is_file() and path.stat().st_nlink > 1:
             shared.add(name)
     return shared
+
+
+def refuse_changed(before: Manifest, shared: Collection[str]) -> None:
+    """Raise UserError where files of the folder were changed since dynprep wrote them.
+
+    shared: those whose result in the store is damaged too, and is mended.
+    """
+    changed = [name for name in before.changed() if name not in shared]
+    if changed:
+        raise UserError(
+            f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; "
+            "move the folder away if you need them, else remove it, or choose another dataset_dir"
+        )
 
 
 def origin(result: Result) -> dict[str, Any]:

@@ -415,6 +415,20 @@ def test_what_an_export_shows_outlives_cleaning(finished: Path, tmp_path: Path) 
     assert not any(note.pinned for note in references(store).values())
 
 
+def test_an_export_that_fails_protects_nothing_for_ever(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise UserError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LayoutWriter, "write", fail)
+        with pytest.raises(UserError, match="disk is full"):
+            exported(finished, "layout=ply", "layout.ply.points=77", f"dataset_dir={tmp_path}")
+    store = Store(finished.parent / "store")
+    assert not any(note.pinned for note in references(store).values())
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

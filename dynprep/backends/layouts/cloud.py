@@ -81,14 +81,14 @@ def static_cloud(scene: SceneResults, cameras: CameraSet, options: CloudOptions)
                 confirmed |= _confirms(cloud, cameras, j, depths[j], masks[j], options.agreement)
             cloud = cloud.of(confirmed)
         parts.append(cloud)
-    whole = joined(parts)
-    if not len(whole):
+    cloud = joined(parts)
+    if not len(cloud):
         raise UserError(
             f"{scene.name}: no point of the static scene has a depth that two frames agree on, so there is no point "
             "cloud; look at the masks, at the aligned disparity and at the cameras"
         )
-    chosen = np.linspace(0, len(whole) - 1, min(options.count, len(whole))).round().astype(int)
-    return whole.of(chosen)
+    chosen = np.linspace(0, len(cloud) - 1, min(options.count, len(cloud))).round().astype(int)
+    return cloud.of(chosen)
 
 
 def frame_cloud(
