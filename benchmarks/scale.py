@@ -49,7 +49,7 @@ def run(clip: Path, work: Path) -> dict[str, object]:
         "flow.pairs=window:2",
         "flow.rate=8",
         "logger=none",
-        "logger.report=false",
+        "report.page=false",
         f"hydra.run.dir={work / 'run'}",
         f"store_dir={work / 'store'}",
         f"dataset_dir={work / 'dataset'}",

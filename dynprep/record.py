@@ -4,6 +4,7 @@ import hashlib
 import math
 import os
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -35,6 +36,11 @@ class Job:
     sweep: Path | None = None
     number: int | None = None
     in_parallel: bool = False
+
+    @property
+    def command(self) -> str:
+        """The command that does this job alone."""
+        return shlex.join(["dynprep", *self.overrides])
 
     @property
     def launch(self) -> str | None:

@@ -40,6 +40,7 @@ from dynprep.stages.layout import LayoutStage
 from dynprep.store import Store
 from dynprep.store.references import made_in, remember
 from dynprep.verdicts.early import EarlyVerdict
+from dynprep.verdicts.finding import Verdict
 from dynprep.verdicts.judge import JUDGED
 from dynprep.verdicts.judge import judge as judge_scene
 
@@ -111,7 +112,9 @@ def plan(run: RunState) -> None:
         _check_plan(run)
     name = "+".join(scene.name for scene in run.plan.scenes)
     name = name if run.job.number is None else f"{name}/{run.job.number}"
-    run.summary = Summary(name, run.folder, dict(run.config), chosen.choices, versions())
+    run.summary = Summary(
+        name, run.folder, run.job.command, dict(run.config), chosen.choices, versions()
+    )
 
 
 def _names(plan: Plan) -> list[str]:
@@ -290,17 +293,26 @@ def report(run: RunState) -> None:
     from dynprep.report.loggers import log
     from dynprep.report.media import MediaMaker
     from dynprep.report.page import write_report
+    from dynprep.report.scene_page import scene_view
 
     summary, options = run.outcome, run.settings.logger
     with plain_errors("hydra.run.dir", run.folder):
+        views = {}
         for scene in run.plan.scenes:
             complete = run.plan.complete_stages(scene)
-            if Images.name in complete:
-                maker = MediaMaker(scene.read(), run.folder / "media", run.store)
-                summary.media.append(maker.make(complete, options))
+            if Images.name not in complete:
+                continue
+            results = scene.read()
+            maker = MediaMaker(results, run.folder / "media", run.store)
+            summary.media.append(maker.make(complete, options))
+            if run.settings.report.page:
+                verdict = summary.verdicts.get(scene.name, Verdict())
+                views[scene.name] = scene_view(
+                    results, complete, verdict, run.store, run.settings.report
+                )
         summary.seconds = time.time() - run.record.started
         summary.peak_memory = _peak_memory()
-        page = write_report(summary) if options.report else None
+        page = write_report(summary, views) if run.settings.report.page else None
         log(summary, options)
         # once more, since the page cannot show how long it took itself
         summary.seconds = time.time() - run.record.started

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 _PATIENCE = 60  # seconds
-_FLAGS = ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-sync",
-          "disable-background-networking", "disable-component-update", "window-size=1280,900")  # fmt: skip
+_FLAGS = ("headless", "no-sandbox", "enable-unsafe-swiftshader", "use-angle=swiftshader", "disable-quic",
+          "no-first-run", "disable-sync", "disable-background-networking", "disable-component-update",
+          "window-size=1280,900")  # fmt: skip
 
 
 class Page:

@@ -85,7 +85,7 @@ def runner(root: Path) -> RunHere:
             "dataset_dir": f"dataset_dir={folder / 'dataset'}",
             "store_dir": f"store_dir={root / 'store'}",
             "logger": "logger=none",
-            "logger.report": "logger.report=false",
+            "report.page": "report.page=false",
             "trainer.readers": "trainer.readers=0",
         }
         config, choices = composed([v for k, v in base.items() if k not in given] + list(overrides))

@@ -250,7 +250,7 @@ def test_other_cameras_are_refused(images: NDArray[np.uint8]) -> None:
 
 def test_a_run_is_the_command_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    quiet = ["logger=none", "logger.report=false"]
+    quiet = ["logger=none", "report.page=false"]
     summary = dynprep.run([*SMALL, "stages=[masks,metric_depth]", *quiet])
     assert summary.failure is None and summary.scenes == {"demo": "8 frames of 160x96"}
     assert summary.scores["demo"]["metric_depth/absrel/depth/none/static"] < 0.05

@@ -22,7 +22,7 @@ from tests.conftest import (
 )
 
 Cli = Callable[..., subprocess.CompletedProcess[str]]
-FRAMES = ["data=frames", "flow.rate=16", "logger.report=false"]
+FRAMES = ["data=frames", "flow.rate=16", "report.page=false"]
 
 
 def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
@@ -287,7 +287,7 @@ def test_still_camera_says_that_there_is_no_depth(run_here: RunHere, tmp_path: P
         frame[30:54, 10 + 8 * k : 34 + 8 * k] = block
         frames.append(np.clip(frame + rng.normal(0, 2, frame.shape), 0, 255).astype(np.uint8))
     folder = write_frames(tmp_path / "still" / "images", frames)
-    out = run_here("data=frames", f"data.path={folder}", "flow.rate=16", "logger.report=true")
+    out = run_here("data=frames", f"data.path={folder}", "flow.rate=16", "report.page=true")
     assert "the camera hardly moves" in (out / "report.html").read_text()
     depth = np.load(out / "dataset" / "still" / "unidepth_disp" / "00003.npy")
     assert np.ptp(depth) == 0  # nothing invented

@@ -18,7 +18,7 @@ from dynprep.commands.job import flags_first
 from tests.conftest import ROOT, SMALL, fresh_cli, runner
 
 Main = Callable[..., subprocess.CompletedProcess[str]]
-QUIET = ["logger=none", "logger.report=false"]
+QUIET = ["logger=none", "report.page=false"]
 MASKS = [*SMALL, "data.count=3", "stages=[masks]", "masks=none", *QUIET]
 
 

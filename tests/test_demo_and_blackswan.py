@@ -45,7 +45,7 @@ def test_real_frames_with_a_sensors_depth(run_fresh_cli: Cli, tmp_path: Path) ->
         "data=frames", f"data.path={APC / 'images'}", "data.name=apc", "masks=motion",
         "metric_depth=sensor", f"metric_depth.path={APC / 'depth'}",
         f"camera.file={APC / 'camera.json'}", "alignment=huber", "flow.rate=4",
-        "dataset_dir=OUT", "store_dir=store", "logger=none", "logger.report=false",
+        "dataset_dir=OUT", "store_dir=store", "logger=none", "report.page=false",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     scene = tmp_path / "OUT" / "apc"
@@ -103,7 +103,7 @@ def test_blackswan_video_with_motion_masks(run_cli: Cli, shared: Path, tmp_path:
     video = write_video(tmp_path / "blackswan.mp4", frames)
     done = run_cli(
         "data=video", f"data.path={video}", "stages=[masks]", "dataset_dir=OUT", "store_dir=store",
-        f"data.truth={swan}", "logger=none", "logger.report=false", "data.max_frames=24", "camera.fov=55",
+        f"data.truth={swan}", "logger=none", "report.page=false", "data.max_frames=24", "camera.fov=55",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert not faults(tmp_path / "OUT" / "blackswan", ["images", "masks"])

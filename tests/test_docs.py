@@ -84,7 +84,7 @@ def contributed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     masks.write_text(source)
     arguments = [
         *SMALL, "depth=bright", "+brightness=mean", "layout=flat", "logger=none", "dataset_dir=OUT",
-        "logger.report=false",
+        "report.page=false",
     ]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "run.py", *arguments],

@@ -14,7 +14,7 @@ import pytest
 from tests.conftest import PROVENANCE, SMALL, cli, fresh_cli, tree
 from tests.processes import Forked
 
-QUICK = [*SMALL, "logger=csv", "logger.report=false", "compare.width=64", "hydra.sweep.dir=sweep"]
+QUICK = [*SMALL, "logger=csv", "report.page=false", "compare.width=64", "hydra.sweep.dir=sweep"]
 WITHOUT_FOLDER = QUICK[:-1]
 # for what is the same whatever jobs compute
 SHORT = [*QUICK, "data.count=4", "prior=none", "points=none", "flow.rate=32"]

@@ -10,8 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from dynprep.arrays import Float32Array
 from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
 from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
+from dynprep.artefacts.display import Curve
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.artefacts.relative_disparity import RelativeDisparity
@@ -20,6 +22,7 @@ from dynprep.store import ItemWriter
 from dynprep.vision.affine import Affine
 
 _REPORT = "alignment.json"
+_REFUSED = "scale refused"
 
 
 @dataclass(frozen=True)
@@ -114,6 +117,30 @@ class AlignmentFits(Artefact):
     def linked(self) -> dict[Place, list[str]]:
         return {self.places[0]: [_REPORT]}
 
+    def curves(self, scene: SceneResults) -> list[Curve]:
+        """Scale, shift, inliers and residual; none where both maps are of one source, and say nothing."""
+        if is_one_source(scene):
+            return []
+        fits = list(self.fits.values())
+        refused = [k for k, fit in enumerate(fits) if fit.fallback]
+        unit = scene[MetricDisparity].displayed_unit(scene)
+        return [
+            Curve(
+                f"Alignment: {title}",
+                of,
+                {title: [getattr(fit, name) for fit in fits]},
+                refused,
+                _REFUSED,
+                share,
+            )
+            for name, title, of, share in (
+                ("scale", "scale", "", False),
+                ("shift", "shift", unit, False),
+                ("inliers", "inliers", "share", True),
+                ("residual", "residual", unit, False),
+            )
+        ]
+
 
 class AlignedDisparity(DepthMap):
     """``{stem}.npy`` disparity (H, W) in 1/m; 0 is invalid."""
@@ -133,3 +160,14 @@ class AlignedDisparity(DepthMap):
         "typical ratio of disparities",
         lambda a, b, stem: typical_ratio(AlignedDisparity, a, b, stem),
     )
+
+    def displayed(self, scene: SceneResults, stem: str) -> Float32Array:
+        """The map (H, W), NaN where it is invalid."""
+        values = self.of(stem)
+        return np.where(values > 0, values, np.float32(np.nan))
+
+    def displayed_unit(self, scene: SceneResults) -> str:
+        return scene[MetricDisparity].displayed_unit(scene)
+
+    def curves(self, scene: SceneResults) -> list[Curve]:
+        return [self.quantile_curve(scene, "Aligned disparity, 10, 50 and 90 %")]

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, TypeVar
 import numpy as np
 
 from dynprep.arrays import AnyArray, UInt8Array
+from dynprep.artefacts.display import Curve, Display
 from dynprep.artefacts.files import Files, Place
 from dynprep.evenly import evenly
 from dynprep.scene.frames import Frames
@@ -61,7 +62,8 @@ class Artefact:
     - ``scorers``: functions that score it, against truth and without
     - ``agreement``: how two of it are compared, None where they are not
 
-    It may have a ``video_title``, and is then shown as a video too.
+    It may have a ``video_title``, and is then shown as a video too, and a ``display`` other than pictures, which says
+    what ``displayed`` gives for a page.
     """
 
     name: ClassVar[str]
@@ -73,6 +75,7 @@ class Artefact:
     scorers: ClassVar[tuple[Scorer, ...]]
     agreement: ClassVar[Agreement | None]
     video_title: ClassVar[str] = ""
+    display: ClassVar[Display] = Display.PICTURE
 
     REQUIRED: ClassVar[tuple[str, ...]] = (
         "name",
@@ -115,6 +118,27 @@ class Artefact:
     def drawable_stems(self) -> list[str]:
         """Stems of the frames that ``picture`` can draw."""
         return self.frames.stems
+
+    def displayed(self, scene: "SceneResults", stem: str) -> AnyArray:
+        """A frame in the form that ``display`` names."""
+        assert self.picture is not None
+        return self.picture(scene, stem)
+
+    def displayable_stems(self) -> list[str]:
+        """Stems of the frames that ``displayed`` can give."""
+        return self.drawable_stems()
+
+    def displayed_unit(self, scene: "SceneResults") -> str:
+        """The unit of what ``displayed`` gives, empty where it has none."""
+        return self.unit
+
+    def label_colour(self, label: int) -> tuple[int, int, int]:
+        """Red, green and blue, 0..255, of what ``displayed`` calls ``label``, where it gives labels."""
+        raise NotImplementedError(f"{type(self).__name__} has no labels")
+
+    def curves(self, scene: "SceneResults") -> list[Curve]:
+        """Numbers over frames that are worth a chart."""
+        return []
 
     def video(self, scene: "SceneResults", count: int) -> Iterator[UInt8Array]:
         """The pictures (H, W, 3) of its video, of at most ``count`` evenly spaced frames."""

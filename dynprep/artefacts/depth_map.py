@@ -11,6 +11,7 @@ import numpy as np
 
 from dynprep.arrays import Float32Array, UInt8Array
 from dynprep.artefacts.base import Artefact, SceneResults, Scores, check_values
+from dynprep.artefacts.display import Curve, Display
 from dynprep.artefacts.drawing import colour_span, coloured
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.images import Images
@@ -22,6 +23,7 @@ from dynprep.vision.sampling import inside, sample
 
 _RANGE = (0.02, 0.98)  # quantiles that a map's range is measured between
 _COMPARED_PIXELS = 40_000  # of a map when two results are compared
+_CURVES = {"near": 0.9, "middle": 0.5, "far": 0.1}  # quantiles of disparity
 
 
 class DepthMap(Artefact, is_abstract=True):
@@ -34,6 +36,7 @@ class DepthMap(Artefact, is_abstract=True):
     protocols: ClassVar[tuple[tuple[str, ...], ...]]
     suffix: ClassVar[str] = ".npy"  # behind the stem, of the float map's file
     near_is_large: ClassVar[bool] = True  # as in disparity
+    display = Display.VALUES
 
     def of(self, stem: str) -> Float32Array:
         """The map (H, W) of a frame."""
@@ -51,6 +54,20 @@ class DepthMap(Artefact, is_abstract=True):
     def as_arrays(self) -> Any:
         """The maps of all frames, float32 (T, H, W)."""
         return np.stack([self.of(stem) for stem in self.frames.stems])
+
+    def displayed(self, scene: SceneResults, stem: str) -> Float32Array:
+        """The map (H, W) itself."""
+        return self.of(stem)
+
+    def quantile_curve(self, scene: SceneResults, title: str) -> Curve:
+        """How far near, middle and far pixels are in every frame; None for frames without a value."""
+        lines: dict[str, list[float | None]] = {label: [] for label in _CURVES}
+        for stem in self.frames.stems:
+            values = _thinned(self.displayed(scene, stem))
+            values = values[np.isfinite(values)]
+            for label, level in _CURVES.items():
+                lines[label].append(float(np.quantile(values, level)) if values.size else None)
+        return Curve(title, self.displayed_unit(scene), lines)
 
     def picture(self, scene: SceneResults, stem: str) -> UInt8Array:
         """The map in colours, red where it is largest."""

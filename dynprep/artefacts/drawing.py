@@ -35,6 +35,18 @@ def start_colours(points: FloatArray, width: int, height: int) -> UInt8Array:
     return np.asarray(cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0])
 
 
+def draw_trails(picture: UInt8Array, ways: Float32Array, colours: UInt8Array) -> None:
+    """Draw the ways (K, N, 4) of tracks through K frames onto ``picture`` in place, where they are seen."""
+    for before, after in zip(ways[:-1], ways[1:], strict=True):
+        seen = (before[:, 2] <= 0.5) & (after[:, 2] <= 0.5)
+        for row in np.flatnonzero(seen):
+            start, end = (
+                tuple(np.rint(at[row, :2]).astype(int).tolist()) for at in (before, after)
+            )
+            paint = tuple(int(c) for c in colours[row])
+            cv2.line(picture, start, end, paint, 1, cv2.LINE_AA)
+
+
 def draw_points(picture: UInt8Array, tracks: Float32Array, colours: UInt8Array) -> None:
     """Draw tracks (N, 4) onto ``picture`` in place: visible points as discs, hidden ones hollow.
 

@@ -11,6 +11,7 @@ from PIL import Image
 
 from dynprep.arrays import BoolArray, UInt8Array
 from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
+from dynprep.artefacts.display import Curve, Display
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.images import Images
 from dynprep.scene.frames import Frames
@@ -24,7 +25,7 @@ _PALETTE = [
     for k in range(256)
     for channel in range(3)
 ]
-_TINT = np.array([255, 64, 96], np.float32)  # of objects in pictures
+_TINT = (255, 64, 96)  # of objects in pictures, where they are not told apart
 
 
 def _against_labels(artefact: type[Artefact], scene: SceneResults, truth: Truth) -> Scores:
@@ -65,6 +66,7 @@ class ObjectMasks(Artefact):
     scorers = (Scorer("masks", _against_labels, against_truth=True),)
     agreement = Agreement("J", _same_region)
     video_title = "Object masks through the clip"
+    display = Display.LABELS
 
     def of(self, stem: str) -> BoolArray:
         """The mask (H, W) of a frame, true on objects."""
@@ -101,6 +103,20 @@ class ObjectMasks(Artefact):
             return masks
         return {**masks, self.places[1]: [_objects_file(stem) for stem in self.frames.stems]}
 
+    def displayed(self, scene: SceneResults, stem: str) -> UInt8Array:
+        """Ids (H, W) of the objects."""
+        return self.objects(stem)
+
+    def label_colour(self, label: int) -> tuple[int, int, int]:
+        if not self.has_objects:
+            return _TINT
+        return object_colour(label)
+
+    def curves(self, scene: SceneResults) -> list[Curve]:
+        """Which share of the image is on objects."""
+        shares: list[float | None] = [float(self.of(stem).mean()) for stem in self.frames.stems]
+        return [Curve("Mask coverage", "share", {"on objects": shares})]
+
     def as_arrays(self) -> BoolArray:
         """The masks of all frames, bool (T, H, W)."""
         return np.stack([self.of(stem) for stem in self.frames.stems])
@@ -109,7 +125,7 @@ class ObjectMasks(Artefact):
         """The frame with objects tinted and outlined, each in its own colour where they are told apart."""
         rgb = scene[Images].rgb(stem).astype(np.float32)
         mask = self.of(stem)
-        tint = np.broadcast_to(_TINT, rgb.shape)
+        tint = np.broadcast_to(np.array(_TINT, np.float32), rgb.shape)
         if self.has_objects:
             tint = np.reshape(_PALETTE, (256, 3))[self.objects(stem)]
         rgb[mask] = 0.5 * rgb[mask] + 0.5 * tint[mask]

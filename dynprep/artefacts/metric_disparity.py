@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from dynprep.arrays import BoolArray, Float64Array
-from dynprep.artefacts.base import Agreement, Scorer, check_values
+from dynprep.artefacts.base import Agreement, SceneResults, Scorer, check_values
 from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
+from dynprep.artefacts.display import Curve
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.maps import MetricMap, disparity_of
 from dynprep.artefacts.tracks import PairTracks
@@ -18,6 +19,7 @@ from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
 
 ASSUMED_SCALE = "assumed_scale"  # among a backend's options: that nothing told it metres
+_ASSUMED_UNIT = "1/unit"  # of disparity where nothing tells metres
 
 
 class MetricDisparity(DepthMap):
@@ -56,6 +58,12 @@ class MetricDisparity(DepthMap):
     def is_metric(self) -> bool:
         """Whether a unit is a metre; False where the scale was assumed."""
         return not self.files.options.get(ASSUMED_SCALE, False)
+
+    def displayed_unit(self, scene: SceneResults) -> str:
+        return self.unit if self.is_metric else _ASSUMED_UNIT
+
+    def curves(self, scene: SceneResults) -> list[Curve]:
+        return [self.quantile_curve(scene, "Metric disparity, 10, 50 and 90 %")]
 
     def measured(self, stem: str) -> BoolArray | None:
         """Where depth was measured (H, W); None where it is known everywhere."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from dynprep.arrays import AnyArray, BoolArray, Float32Array, Float64Array, UInt8Array
 from dynprep.artefacts.base import Artefact, SceneResults, check_values
+from dynprep.artefacts.display import Curve, Display
 from dynprep.artefacts.drawing import coloured
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.scene.frames import Frames
@@ -209,6 +210,7 @@ class ParallaxMaps(Artefact):
     places = ()
     scorers = ()
     agreement = None
+    display = Display.VALUES
 
     def of(self, stem: str) -> Parallax:
         """The maps of a frame, float32."""
@@ -227,3 +229,17 @@ class ParallaxMaps(Artefact):
         picture = coloured(self.of(stem).motion, 0.0, _FASTEST_SHOWN)
         size = (self.frames.width, self.frames.height)
         return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_NEAREST), np.uint8)
+
+    def displayed(self, scene: SceneResults, stem: str) -> Float32Array:
+        """Own motion (h, w) in pixels of ``images/`` a frame, NaN where the flow does not come back."""
+        maps = self.of(stem)
+        motion = maps.motion * (self.frames.width / maps.motion.shape[1])
+        return np.where(maps.measured > 0, motion, np.float32(np.nan)).astype(np.float32)
+
+    def displayed_unit(self, scene: SceneResults) -> str:
+        return "px/frame"
+
+    def curves(self, scene: SceneResults) -> list[Curve]:
+        """The share of pixels whose depth motion tells, and how well: what parallax there is."""
+        known = [float((self.of(stem).inverse_depth > 0).mean()) for stem in self.frames.stems]
+        return [Curve("Parallax explains", "share", {"of pixels": known}, share=True)]

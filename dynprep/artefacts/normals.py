@@ -8,6 +8,7 @@ import numpy as np
 from dynprep.arrays import Float32Array, UInt8Array
 from dynprep.artefacts.alignment import AlignedDisparity
 from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
+from dynprep.artefacts.display import Display
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.frames import Frames
@@ -64,6 +65,7 @@ class Normals(Artefact):
     places = (Place("normals", "normals"),)
     scorers = (Scorer("normals", _steadiness, (PairTracks, AlignedDisparity)),)
     agreement = Agreement("mean cosine", _same_direction)
+    display = Display.DIRECTIONS
 
     def of(self, stem: str) -> Float32Array:
         """The normals (H, W, 3) of a frame."""

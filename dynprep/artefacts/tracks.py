@@ -16,7 +16,8 @@ import numpy as np
 
 from dynprep.arrays import AnyArray, BoolArray, Float32Array, UInt8Array
 from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
-from dynprep.artefacts.drawing import draw_points, start_colours
+from dynprep.artefacts.display import Curve
+from dynprep.artefacts.drawing import draw_points, draw_trails, start_colours
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.images import Images
 from dynprep.evenly import evenly
@@ -34,6 +35,7 @@ _HEADER = 128  # bytes of a .npy header
 _CERTAIN = 1e-6  # how near to 0 and 1 a probability may be before its logit is taken
 _TRACKS_ACROSS = 32  # points drawn over the width
 _DIMMED = 0.75  # of the light of frames that a video draws points on
+_TRAIL = 8  # frames back over which a point's way is drawn
 _LATER = 6  # frames between the query frame and the frame that tracks are drawn to
 _SCORED_QUERIES = 8  # evenly spaced query frames whose tracks are scored against truth
 _CYCLE_QUERIES = 4  # evenly spaced query frames whose cycles are measured: two files a pair
@@ -350,16 +352,48 @@ class PairTracks(Artefact):
         draw_points(picture, moved, colours)
         return picture
 
+    @property
+    def middle_query(self) -> int:
+        """The number of the query frame whose points are followed in pictures."""
+        return self.queries[len(self.queries) // 2]
+
+    def displayable_stems(self) -> list[str]:
+        """Stems of the frames to which the middle query frame's points were followed."""
+        if not self.is_readable:
+            return []
+        return [self.frames.stems[target] for target in self.targets(self.middle_query)]
+
+    def displayed(self, scene: SceneResults, stem: str) -> UInt8Array:
+        """The middle query frame's points on another frame, coloured by where they start, with their last way."""
+        query, target = self.middle_query, scene.number(stem)
+        followed = scene.once((PairTracks, "followed"), lambda: self._followed(query))
+        picture: UInt8Array = (scene[Images].rgb(stem) * _DIMMED).astype(np.uint8)
+        colours = start_colours(followed[query][:, :2], self.frames.width, self.frames.height)
+        way = [followed[k] for k in range(target - _TRAIL, target + 1) if k in followed]
+        draw_trails(picture, np.stack(way), colours)
+        draw_points(picture, followed[target], colours)
+        return picture
+
+    def _followed(self, query: int) -> dict[int, Float32Array]:
+        """Tracks (M, 4) of a query frame's drawn points, by target."""
+        _, rows = self.thinned(query)
+        return {target: self.between(query, target)[rows] for target in self.targets(query)}
+
     def video(self, scene: SceneResults, count: int) -> Iterator[UInt8Array]:
-        """The middle query frame's points on other frames, coloured by where they start."""
-        query = self.queries[len(self.queries) // 2]
-        start, rows = self.thinned(query)
-        colours = start_colours(start[:, :2], self.frames.width, self.frames.height)
-        for target in evenly(self.targets(query), count):
-            rgb = scene[Images].rgb(self.frames.stems[target])
-            picture: UInt8Array = (rgb * _DIMMED).astype(np.uint8)
-            draw_points(picture, self.between(query, target)[rows], colours)
-            yield picture
+        for stem in evenly(self.displayable_stems(), count):
+            yield self.displayed(scene, stem)
+
+    def curves(self, scene: SceneResults) -> list[Curve]:
+        """The share of the middle query frame's points that is seen in every frame."""
+        if not self.is_readable:
+            return []
+        query = self.middle_query
+        seen: list[float | None] = [None] * len(self.frames)
+        for target in self.targets(query):
+            visible = self.visible(self.between(query, target))
+            seen[target] = float(visible.mean()) if len(visible) else None
+        title = f"Points of frame {self.frames.stems[query]} still seen"
+        return [Curve(title, "share", {"seen": seen}, share=True)]
 
     def thinned(self, query: int) -> tuple[Float32Array, AnyArray]:
         """The query pixels that are drawn, as tracks (M, 4), and their rows (M,) in the track files.

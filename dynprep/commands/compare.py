@@ -24,6 +24,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="dynprep compare", description=__doc__)
     parser.add_argument("runs", nargs="+", help="folders of runs or sweeps; compare.OPTION=VALUE")
     parser.add_argument("--out", type=Path, help="folder for tables and page; the first run's")
+    parser.add_argument(
+        "--columns",
+        default="",
+        metavar="NAME,NAME",
+        help="columns of comparison.tex, such as alignment/absrel,tracks/AJ; the eight most telling",
+    )
     named = parser.parse_intermixed_args(list(arguments))
     try:
         overrides = [a for a in named.runs if a.startswith("compare.")]
@@ -37,7 +43,8 @@ def main(arguments: Sequence[str]) -> int:
             raise UserError(f"no finished run to compare ({reasons})")
         for name, why in undone.items():
             print(f"! {name} is left out: {why}", file=sys.stderr)
-        compare(entries, undone, named.out or folders[0], options)
+        columns = [name for name in named.columns.split(",") if name]
+        compare(entries, undone, named.out or folders[0], options, columns)
     except (UserError, OmegaConfBaseException, OSError) as error:
         return fail(str(error))
     return 0

@@ -5,32 +5,41 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynprep.compare.entries import Entry
+from dynprep.errors import UserError, nearest
 from dynprep.metrics.names import direction
 
 # settings that say where things go or how fast, not what comes out
-_ASIDE = {"dataset_dir", "store_dir", "logger", "compare", "store", "hydra", "experiment"}
+_ASIDE = {"dataset_dir", "store_dir", "logger", "report", "compare", "store", "hydra", "experiment"}
 # metrics that come first where there is little room
 _FIRST = ("absrel", "J", "AJ", "delta_avg", "opw", "residual", "mean_px")
+
+
+NOISE = 0.01  # share of a score that is not worth a word
+_NOISE_OF_COSTS = 0.1  # of seconds and memory, which differ from run to run
 
 
 @dataclass(frozen=True)
 class Column:
     """A name, and a value for each entry, None where an entry has none.
 
-    better: 1 where high values are, -1 where low ones are, 0 where neither.
+    better: 1 where high values are, -1 where low ones are, 0 where neither; noise: the difference, as a share of the
+    greatest value, up to which values are taken as equal.
     """
 
     name: str
     values: list[float | str | None]
     better: int = 0
+    noise: float = NOISE
 
     def best(self) -> set[int]:
-        """Rows with the best value; none where all are alike or nothing is better."""
+        """Rows with the best value, or one that differs by noise; none where all do or nothing is better."""
         numbers = {k: v for k, v in enumerate(self.values) if isinstance(v, int | float)}
-        if not self.better or len(set(numbers.values())) < 2:
+        if not self.better or len(numbers) < 2:
             return set()
         top = max(v * self.better for v in numbers.values())
-        return {k for k, v in numbers.items() if v * self.better == top}
+        room = self.noise * max(abs(v) for v in numbers.values())
+        rows = {k for k, v in numbers.items() if v * self.better >= top - room}
+        return rows if len(rows) < len(numbers) else set()
 
 
 def differing(entries: Sequence[Entry]) -> list[Column]:
@@ -63,7 +72,8 @@ def differing(entries: Sequence[Entry]) -> list[Column]:
 def costs(entries: Sequence[Entry]) -> list[Column]:
     """Seconds, memory, parameters."""
     rows = [e.costs() for e in entries]
-    columns = [Column(n, [r[n] for r in rows], direction(n)) for n in rows[0]] if rows else []
+    names = list(rows[0]) if rows else []
+    columns = [Column(n, [r[n] for r in rows], direction(n), _NOISE_OF_COSTS) for n in names]
     return [c for c in columns if any(c.values)]
 
 
@@ -83,6 +93,18 @@ def first(columns: Sequence[Column]) -> list[Column]:
         return next((k for k, name in enumerate(_FIRST) if name in words), len(_FIRST))
 
     return sorted(telling, key=rank)
+
+
+def named(wanted: str, columns: Sequence[Column]) -> list[Column]:
+    """The columns that a word of the command line names: the one of this name, or all whose names begin with it.
+
+    Raises UserError where there is none.
+    """
+    chosen = [c for c in columns if c.name == wanted or c.name.startswith(f"{wanted}/")]
+    if not chosen:
+        known = [c.name for c in columns]
+        raise UserError(f"--columns: there is no column {wanted}; {nearest(wanted, known)}")
+    return chosen
 
 
 def _column(name: str, values: list[Any]) -> Column | None:

@@ -27,14 +27,21 @@ def compare_sweep(folder: Path, jobs: Sequence[str]) -> None:
 
 
 def compare(
-    entries: Sequence[Entry], undone: dict[str, str], folder: Path, options: CompareOptions
+    entries: Sequence[Entry],
+    undone: dict[str, str],
+    folder: Path,
+    options: CompareOptions,
+    columns: Sequence[str] = (),
 ) -> Path | None:
-    """Print the table and write it into ``folder`` as CSV and LaTeX, and the page; returns the
-    page's path."""
+    """Print the table and write it into ``folder`` as CSV and LaTeX, and the page; returns the page's path.
+
+    columns: of the LaTeX table, by name; without any the most telling ones.
+    """
     settings, numbers = _columns(entries)
+    latex = to_latex(entries, settings, numbers, columns)
     to_terminal(entries, settings, numbers)
     write_bytes(folder / CSV, to_csv(entries, [*settings, *numbers]).encode())
-    write_bytes(folder / LATEX, to_latex(entries, settings, numbers).encode())
+    write_bytes(folder / LATEX, latex.encode())
     print(f"\ntables      {folder / CSV}, {LATEX}", file=sys.stderr)
     if not options.page:
         return None

@@ -8,12 +8,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from dynprep.compare.columns import Column, first
+from dynprep.compare.columns import Column, first, named
 from dynprep.compare.entries import Entry
 from dynprep.errors import printable
 
 _PLAIN_WIDTH = 80  # when nobody watches
 _GAP = 1
+_LATEX_COLUMNS = 8  # of a page's width, with the run's name
 _WIDEST = 32  # characters of a setting's value
 
 
@@ -68,13 +69,24 @@ def to_csv(entries: Sequence[Entry], columns: Sequence[Column]) -> str:
 
 
 def to_latex(
-    entries: Sequence[Entry], settings: Sequence[Column], numbers: Sequence[Column]
+    entries: Sequence[Entry],
+    settings: Sequence[Column],
+    numbers: Sequence[Column],
+    wanted: Sequence[str] = (),
 ) -> str:
-    """Settings and the numbers that differ, the best in bold, for booktabs."""
-    columns = [*settings, *first(numbers)]
+    """A table for booktabs, the best in bold.
+
+    wanted: names of columns, as ``columns.named`` takes them; without any, eight at most: the run, what differs, and
+    the most telling numbers that do.
+    """
+    if wanted:
+        columns = [c for name in wanted for c in named(name, [*settings, *numbers])]
+    else:
+        columns = [*settings, *first(numbers)][: _LATEX_COLUMNS - 1]
+    sides = "".join("l" if c in settings else "r" for c in columns)
     lines = [
         "% needs \\usepackage{booktabs}",
-        f"\\begin{{tabular}}{{l{'l' * len(settings)}{'r' * (len(columns) - len(settings))}}}",
+        f"\\begin{{tabular}}{{l{sides}}}",
         "\\toprule",
         " & ".join(["run", *(_escaped(c.name) + _ARROW[c.better] for c in columns)]) + " \\\\",
         "\\midrule",

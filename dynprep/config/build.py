@@ -11,7 +11,7 @@ from dynprep.errors import UserError, nearest
 from dynprep.export.names import DatasetNames
 from dynprep.options import AtLeastOne, Seed
 from dynprep.pipeline.trainer import TrainerOptions
-from dynprep.report.options import CompareOptions, LoggerOptions
+from dynprep.report.options import CompareOptions, LoggerOptions, ReportOptions
 from dynprep.scene.data import Data
 from dynprep.scene.resolution import Resolution
 from dynprep.stages.base import Stage
@@ -21,7 +21,7 @@ from dynprep.verdicts.options import VerdictBounds
 
 _NODES = (
     *("resolution", "trainer", "camera", "compare", "store", "dataset", "data", "layout", "logger"),
-    *("verdict", "check"),
+    *("verdict", "check", "report"),
 )
 
 _LAYOUT = "layout"
@@ -79,6 +79,7 @@ class Settings:
     names: DatasetNames
     trainer: TrainerOptions
     logger: LoggerOptions
+    report: ReportOptions
     verdict: VerdictBounds
     check: CheckBounds
     choices: dict[str, str] = field(default_factory=dict)
@@ -192,6 +193,7 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
         dataset_names(config[_LAYOUT]),
         trainer,
         build(config["logger"], "logger"),
+        build_one(ReportOptions, config["report"], "report"),
         build(config["verdict"], "verdict"),
         build(config["check"], "check"),
         names,

@@ -12,7 +12,7 @@ from dynprep.config.build import DatasetOptions, RunOptions, StoreOptions
 from dynprep.config.typed import TARGET, locate, option_types, ranges_of
 from dynprep.files import write_bytes
 from dynprep.foreign import describe_type
-from dynprep.report.options import CompareOptions
+from dynprep.report.options import CompareOptions, ReportOptions
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
 _UNIT = re.compile(r"^\[([^\]]+)\] ")  # how a comment begins
@@ -91,6 +91,7 @@ def _top() -> Iterator[Option]:
     for node, cls in (
         ("store", StoreOptions),
         ("dataset", DatasetOptions),
+        ("report", ReportOptions),
         ("compare", CompareOptions),
     ):
         kinds |= {f"{node}.{k}": v for k, v in option_types(cls).items()}

@@ -15,7 +15,7 @@ from PIL import Image
 
 from dynprep.arrays import Float32Array
 from dynprep.artefacts import Artefact, SceneResults
-from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits
+from dynprep.artefacts.alignment import AlignedDisparity
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.maps import depth_of
 from dynprep.artefacts.metric_disparity import MetricDisparity
@@ -24,18 +24,17 @@ from dynprep.cores import cores
 from dynprep.evenly import evenly
 from dynprep.files import atomic_path
 from dynprep.links import place
-from dynprep.report.curves import alignment_svg
 from dynprep.report.options import LoggerOptions
-from dynprep.report.trajectories import clouds, load_points, page_data, write_recording
+from dynprep.report.trajectories import clouds, load_points, write_recording
 from dynprep.report.videos import write_video
 from dynprep.store import ItemWriter, Recipe, Result, Store
 
 Draw = Callable[[ItemWriter], None]
 _Drawing = tuple[str, list[type[Artefact]], dict[str, int], Draw]  # what, of what, options, how
 
-_CLOUD, _CHART = "points.npy", "alignment.svg"
-_CHART_OF, _CLOUD_OF = "alignment_chart", "point_cloud"  # in the store
-_VERSION = 1  # raised when the same results are drawn in another way
+_CLOUD = "points.npy"
+_CLOUD_OF = "point_cloud"  # in the store
+_VERSION = 2  # raised when the same results are drawn in another way
 _QUALITY = 88  # of JPEG pictures
 
 
@@ -44,8 +43,7 @@ class SceneMedia:
     """What is shown of one scene.
 
     pictures: by artefact, (stem, path) of each; videos: by artefact; cloud (N, 6): the middle frame's points; clouds:
-    tracked points at some frames; trajectories: the page viewer's JSON; recording: Rerun's; alignment: the fits'
-    chart, an SVG.
+    tracked points at some frames; recording: Rerun's.
     """
 
     scene: str
@@ -53,9 +51,7 @@ class SceneMedia:
     videos: dict[str, Path] = field(default_factory=dict)
     cloud: Float32Array | None = None
     clouds: list[Float32Array] = field(default_factory=list)
-    trajectories: str | None = None
     recording: Path | None = None
-    alignment: str | None = None
 
 
 class MediaMaker:
@@ -80,8 +76,6 @@ class MediaMaker:
             if chosen:
                 pictures = ((stem, f"{stem}.jpg") for stem in chosen)
                 media.pictures[name] = [(s, self._shown(drawn[name], n, name)) for s, n in pictures]
-        if (chart := drawn.get(_CHART_OF)) is not None:
-            media.alignment = chart.bytes(_CHART).decode()
         for artefact in artefacts:
             if (video := drawn.get(_video_of(artefact))) is not None:
                 media.videos[artefact.name] = self._shown(video, _video_file(artefact))
@@ -89,7 +83,6 @@ class MediaMaker:
             self._shown(cloud, _CLOUD)
             media.cloud = cloud.array(_CLOUD)
         if PointTrajectories in artefacts:
-            media.trajectories = page_data(scene)
             at = [scene.number(stem) for stem in evenly(scene.frames.stems, options.samples)]
             media.clouds = clouds(load_points(scene, options.points), at)
             if options.rerun:
@@ -111,8 +104,6 @@ class MediaMaker:
             for artefact in artefacts
             if (chosen := stems.get(artefact.name))
         ]  # fmt: skip
-        if AlignmentFits in artefacts and scene[AlignmentFits].report:
-            todo.append((_CHART_OF, [AlignmentFits], {}, partial(_draw_chart, scene)))
         frames = {"frames": options.video_frames}
         for artefact in artefacts:
             if artefact.video_title and stems.get(artefact.name):
@@ -151,10 +142,6 @@ def _draw_pictures(
         picture = reader.picture(scene, stem)
         Image.fromarray(picture).save(buffer, "JPEG", quality=_QUALITY)
         writer.data(f"{stem}.jpg", buffer.getvalue())
-
-
-def _draw_chart(scene: SceneResults, writer: ItemWriter) -> None:
-    writer.data(_CHART, alignment_svg(dict(scene[AlignmentFits].report)).encode())
 
 
 def _video_of(artefact: type[Artefact]) -> str:

@@ -1,4 +1,4 @@
-"""The group ``logger`` and the node ``compare``: where pictures and numbers go, and how many."""
+"""The group ``logger``, the nodes ``report`` and ``compare``: where pictures and numbers go, and how many."""
 
 import os
 from dataclasses import dataclass
@@ -13,9 +13,8 @@ from dynprep.options import AtLeastOne, Range
 class LoggerOptions:
     """The group ``logger``.
 
-    kind, mode, project, group: which logger, and how W&B is used; samples: frames shown of each stage; video_frames:
-    of each video, at most; points: of the point cloud; report: whether the page is written; rerun: whether a Rerun
-    recording is.
+    kind, mode, project, group: which logger, and how W&B is used; samples: frames of each stage that are written as
+    pictures; video_frames: of each video, at most; points: of point clouds; rerun: whether there is a Rerun recording.
     """
 
     kind: Literal["wandb", "csv", "none"]
@@ -25,8 +24,18 @@ class LoggerOptions:
     samples: AtLeastOne
     video_frames: AtLeastOne
     points: Annotated[int, Range(least=100)]
-    report: bool
     rerun: bool
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The node ``report``: whether there is a page, frames of its player, pixels across its pictures, points of what
+    stands still in its view in 3D, at most each."""
+
+    page: bool
+    frames: AtLeastOne
+    width: Annotated[int, Range(least=32)]
+    points: Annotated[int, Range(least=100)]
 
 
 @dataclass(frozen=True)

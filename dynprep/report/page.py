@@ -1,76 +1,120 @@
-"""report.html: a run on one page that needs nothing else."""
+"""report.html: a run on one page that needs nothing else; of several scenes a list, and a page for each."""
 
-import base64
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
-from jinja2 import Environment, FileSystemLoader, select_autoescape
-
-from dynprep.artefacts import Artefact
 from dynprep.files import write_bytes
+from dynprep.metrics.headlines import figures
+from dynprep.metrics.names import metric_name
+from dynprep.report.scene_page import SceneView
 from dynprep.report.summary import Summary, split_details
 from dynprep.verdicts.finding import Verdict
-from dynprep.version import __version__
+from dynprep.viewer.page import render
 
-_TEMPLATE = "page.html.j2"
-
-
-def _data(path: Path, kind: str) -> str:
-    """A file as a data: address."""
-    return f"data:{kind};base64,{base64.b64encode(path.read_bytes()).decode()}"
+_TEMPLATE = Path(__file__).with_name("report.html.j2")
+PAGE, SCENES = "report.html", "report"  # the page, and the folder of the scenes' own
 
 
-def write_report(summary: Summary) -> Path:
-    """Write the page into the run's folder; returns its path."""
-    scenes: list[dict[str, Any]] = []
-    for media in summary.media:
-        verdict = summary.verdicts.get(media.scene, Verdict())
-        marks = verdict.frames()
-        sheets = [
-            {
-                "stage": stage,
-                "marks": {
-                    stem: [f.what for f in marks.get(stem, []) if f.stage == stage]
-                    for stem, _ in pictures
-                },
-                "title": Artefact.registry[stage].title,
-                "pictures": [(stem, _data(path, "image/jpeg")) for stem, path in pictures],
-            }
-            for stage, pictures in media.pictures.items()
-        ]
-        report = summary.alignments.get(media.scene)
-        scenes.append(
-            {
-                "name": media.scene,
-                "size": summary.scenes.get(media.scene, ""),
-                "sheets": sheets,
-                "findings": verdict.findings,
-                "videos": [
-                    (Artefact.registry[stage].video_title, _data(path, "video/mp4"))
-                    for stage, path in media.videos.items()
-                ],
-                "trajectories": media.trajectories,
-                "recording": media.recording,
-                "alignment": media.alignment,
-                "how": f"{report['method']}, per {report['per']}" if report else "",
-                "scores": split_details(summary.scores.get(media.scene, {})),
-                "consistency": split_details(summary.consistency.get(media.scene, {})),
-            }
+def write_report(summary: Summary, views: Mapping[str, SceneView]) -> Path:
+    """Write the page into the run's folder, with a page for each scene where there are several; returns its path."""
+    path = summary.folder / PAGE
+    shared: dict[str, Any] = {
+        "s": summary,
+        "made": time.strftime("%Y-%m-%d %H:%M"),
+        "gigabytes": summary.peak_memory / 1e9,
+    }
+    if len(views) <= 1:
+        scene = next((_scene(summary, name, view) for name, view in views.items()), None)
+        _write(path, **shared, scene=scene, verdicts=summary.verdict_lines(),
+               checks=_checks(summary), folders=_folders(summary, path))  # fmt: skip
+        return path
+    listed = []
+    for name, view in views.items():
+        scene = _scene(summary, name, view)
+        page = summary.folder / SCENES / f"{name}.html"
+        page.parent.mkdir(exist_ok=True)
+        lines = summary.verdicts.get(name, Verdict()).lines()
+        folders = [f for f in _folders(summary, page) if Path(f[1]).name == name]
+        _write(
+            page,
+            **shared,
+            scene=scene,
+            back=f"../{PAGE}",
+            verdicts=lines,
+            checks=0,
+            folders=folders,
         )
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=select_autoescape(default_for_string=True, default=True),
-        trim_blocks=True,
-        lstrip_blocks=True,
+        listed.append({**scene, "address": quote(f"{SCENES}/{name}.html"), "thumbnail": view.thumbnail,
+                       "lines": lines})  # fmt: skip
+    _write(
+        path,
+        **shared,
+        scenes=listed,
+        verdicts=[],
+        checks=_checks(summary),
+        folders=_folders(summary, path),
     )
-    page = environment.get_template(_TEMPLATE).render(
-        s=summary,
-        scenes=scenes,
-        version=__version__,
-        made=time.strftime("%Y-%m-%d %H:%M"),
-        gigabytes=summary.peak_memory / 1e9,
-    )
-    path = summary.folder / "report.html"
-    write_bytes(path, page.encode())
     return path
+
+
+def _write(path: Path, **values: Any) -> None:
+    write_bytes(path, render(_TEMPLATE, **values).encode())
+
+
+def _checks(summary: Summary) -> int:
+    return sum(verdict.checks for verdict in summary.verdicts.values())
+
+
+def _scene(summary: Summary, name: str, view: SceneView) -> dict[str, Any]:
+    scores, others = summary.scores.get(name, {}), summary.consistency.get(name, {})
+    media = next((m for m in summary.media if m.scene == name), None)
+    return {
+        "name": name,
+        "size": summary.scenes.get(name, ""),
+        "figures": figures({**scores, **others}),
+        "player": view.player,
+        "charts": view.charts,
+        "space": view.space,
+        "findings": summary.verdicts.get(name, Verdict()).findings,
+        "recording": media.recording if media else None,
+        "scores": _numbers(scores),
+        "consistency": _numbers(others),
+    }
+
+
+def _numbers(scores: Mapping[str, float]) -> list[list[dict[str, str]]]:
+    """Scores as rows, those that a person looks at first, then details; empty without any."""
+    return [
+        [_row(name, value) for name, value in part.items()]
+        for part in split_details(scores)
+        if part
+    ]
+
+
+def _row(name: str, value: float) -> dict[str, str]:
+    metric = metric_name(name)
+    return {
+        "name": name,
+        "value": f"{value:.4g}",
+        "unit": metric.unit if metric else "",
+        "arrow": {1: "↑", -1: "↓", 0: ""}[metric.better if metric else 0],
+        "text": metric.text if metric else "",
+    }
+
+
+def _folders(summary: Summary, page: Path) -> list[tuple[str, str, str]]:
+    """What a run wrote: what it is, where, and the address as seen from the page."""
+    named = [("dataset", folder) for folder in summary.datasets]
+    named += [(name, folder) for name, folders in summary.layouts.items() for folder in folders]
+    return [(title, str(folder), _address(folder, page)) for title, folder in named]
+
+
+def _address(folder: Path, page: Path) -> str:
+    """A relative address where the folder lies in the page's own, so that both may be moved together."""
+    folder, home = folder.absolute(), page.parent.absolute()
+    if folder.is_relative_to(home):
+        return quote(f"{folder.relative_to(home)}/")
+    return folder.as_uri() + "/"

@@ -22,14 +22,16 @@ def split_details(values: Mapping[str, float]) -> tuple[dict[str, float], dict[s
 class Summary:
     """A run's outcome.
 
-    choices: by stage, how the user calls its backend; runs: how each stage went; scenes: by name, what they are;
-    scores (against the truth) and consistency (without): by scene, then by name; alignments: the fits' report by
-    scene; seconds: of the run; peak_memory: in bytes; failure: why the run stopped, None if it did not; objective:
-    the score that a search looks at; verdicts: by scene; layouts: by name, the folders that were written.
+    command: that does it again; choices: by stage, how the user calls its backend; runs: how each stage went; scenes:
+    by name, what they are; scores (against the truth) and consistency (without): by scene, then by name; alignments:
+    the fits' report by scene; seconds: of the run; peak_memory: in bytes; failure: why the run stopped, None if it did
+    not; objective: the score that a search looks at; verdicts: by scene; layouts: by name, the folders that were
+    written.
     """
 
     name: str
     folder: Path
+    command: str
     config: dict[str, Any]
     choices: dict[str, str]
     versions: dict[str, str]

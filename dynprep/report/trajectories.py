@@ -3,8 +3,6 @@
 Shapes: N points, T frames.
 """
 
-import base64
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,10 +14,6 @@ from dynprep.artefacts import SceneResults
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.points import KINDS, PointTrajectories
 from dynprep.errors import UserError
-
-_SHOWN = 1500  # points of each kind on the page: more would make it heavy
-_OUTER = (0.02, 0.98)  # quantiles that the view spans, so that single points do not squeeze it
-_STEPS = 4095  # of a coordinate on the page
 
 
 @dataclass(frozen=True)
@@ -52,31 +46,6 @@ def clouds(shown: ShownPoints, frames: list[int]) -> list[Float32Array]:
         xyz = shown.positions[seen, frame] * np.array([1, -1, -1], np.float32)
         shown_clouds.append(np.concatenate([xyz, shown.colours[seen]], 1).astype(np.float32))
     return shown_clouds
-
-
-def page_data(scene: SceneResults) -> str | None:
-    """JSON for the page's viewer: coordinates as 16-bit integers over the view's span, 0xffff
-    where a point is not seen; None where there is nothing to show."""
-    shown = load_points(scene, _SHOWN)
-    if not shown.visible.any():
-        return None
-    seen = shown.positions[shown.visible]
-    low, high = (np.quantile(seen, q, axis=0) for q in _OUTER)
-    unit = (shown.positions - low) / np.maximum(high - low, 1e-9)
-    inside = shown.visible & ((unit > -0.5) & (unit < 1.5)).all(-1)
-    steps = np.rint((np.clip(unit, -0.5, 1.5) + 0.5) / 2 * _STEPS).astype(np.uint16)
-    steps[~inside] = 0xFFFF
-    packed = np.ascontiguousarray(steps.transpose(1, 0, 2)).astype("<u2").tobytes()
-    return json.dumps(
-        {
-            "count": len(shown.colours),
-            "frames": shown.visible.shape[1],
-            "span": [float(v) for v in high - low],
-            "places": base64.b64encode(packed).decode(),
-            "colours": base64.b64encode(shown.colours.tobytes()).decode(),
-            "object": base64.b64encode(shown.on_object.astype(np.uint8).tobytes()).decode(),
-        }
-    )
 
 
 def need_rerun() -> Any:

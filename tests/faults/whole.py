@@ -19,7 +19,7 @@ from tests.processes import Forked
 # all stages, in a few seconds
 SMALL = (
     *("data.count=4", "data.height=64", "data.width=96", "flow.rate=8"),
-    *("logger=none", "logger.report=false", "trainer.readers=0"),
+    *("logger=none", "report.page=false", "trainer.readers=0"),
 )
 
 

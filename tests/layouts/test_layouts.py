@@ -364,7 +364,7 @@ def test_a_glb_is_a_binary_gltf(clip: cube.Clip, tmp_path: Path) -> None:
 
 
 SMALL = [
-    "data=demo", "data.count=12", "data.height=96", "data.width=160", "logger=none", "logger.report=false",
+    "data=demo", "data.count=12", "data.height=96", "data.width=160", "logger=none", "report.page=false",
     "layout.colmap.points=2000",
 ]  # fmt: skip
 

@@ -107,7 +107,7 @@ def test_kill_in_every_kind_of_stage_then_rerun_gives_the_same_bytes(tmp_path: P
         "data.width=240",
         "data.height=160",
         "logger=none",
-        "logger.report=false",
+        "report.page=false",
     ]
     store = tmp_path / "killed"
 
@@ -197,5 +197,5 @@ def test_jobs_of_a_sweep_do_not_overwrite_each_other(run_cli: Cli, tmp_path: Pat
 @pytest.mark.usefixtures("small_store")
 def test_notes_are_told_again_when_nothing_runs(run_here: RunHere, tmp_path: Path) -> None:
     for name in ("first", "second"):
-        folder = run_here(*SMALL, "metric_depth=parallax", "logger.report=true", name=name)
+        folder = run_here(*SMALL, "metric_depth=parallax", "report.page=true", name=name)
         assert "NOT metric" in (folder / "report.html").read_text()

@@ -1,7 +1,6 @@
 """What a run shows: its page, its pictures, its loggers, its lines in the terminal."""
 
 import re
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
@@ -26,55 +25,12 @@ def _frames_of(video: Path) -> int:
 
 
 @pytest.mark.usefixtures("small_store")
-def test_report_needs_nothing_else(run_here: RunHere) -> None:
-    out = run_here(*SMALL, "metric_depth=parallax", "logger.report=true", "logger.samples=2")
-    page = (out / "report.html").read_text()
-    assert not re.search(r"""(?:src|href)=["'](?!data:|#)""", page)
-    for word in ("What ran", "Tracks of the middle frame", "Object masks through the clip",
-                 "data:video/mp4", "Alignment over time", "<svg",
-                 "NOT metric", "tracks/delta_avg"):  # fmt: skip
-        assert word in page
-    assert page.count("data:image/jpeg") >= 2 * 7
+def test_videos_and_a_point_cloud_are_written(run_here: RunHere) -> None:
+    out = run_here(*SMALL)
     assert _frames_of(out / "media" / "demo" / "tracks.mp4") == 8
     assert _frames_of(out / "media" / "demo" / "masks.mp4") == 8
     cloud = np.load(out / "media" / "demo" / "points.npy")
     assert cloud.shape[1] == 6 and np.isfinite(cloud).all() and (cloud[:, 2] < 0).all()
-
-
-@pytest.mark.usefixtures("small_store")
-def test_report_opens_in_a_browser(run_here: RunHere, tmp_path: Path) -> None:
-    browser = (
-        shutil.which("chromium")
-        or shutil.which("chromium-browser")
-        or shutil.which("google-chrome")
-    )
-    if browser is None:
-        pytest.skip("Chromium is not installed")
-    out = run_here(*SMALL, "logger.report=true", "logger.samples=2")
-    shot = tmp_path / "shot.png"
-    names = (
-        "headless no-sandbox disable-gpu disable-quic no-first-run disable-background-networking"
-    )
-    names += " disable-component-update disable-sync hide-scrollbars window-size=1280,3000"
-    flags = [*(f"--{n}" for n in names.split()), f"--user-data-dir={tmp_path / 'profile'}"]
-    page = f"file://{out / 'report.html'}"
-    subprocess.run(
-        [browser, *flags, f"--screenshot={shot}", page],
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
-    dom = subprocess.run(
-        [browser, *flags, "--dump-dom", page],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert dom.stdout.count("<figure>") >= 14 and "<svg" in dom.stdout
-    pixels = np.asarray(Image.open(shot).convert("RGB"))
-    # pictures are there: the page is neither blank nor grey
-    assert pixels.std() > 30 and len(np.unique(pixels.reshape(-1, 3)[::97], axis=0)) > 500
 
 
 @pytest.mark.usefixtures("small_store")
@@ -101,7 +57,7 @@ def test_wandb_run_of_a_failure_is_finished_as_failed(run_here: RunHere, tmp_pat
     Image.new("L", (96, 64)).save(tmp_path / "masks" / "00000.png")
     with pytest.raises(UserError, match="no mask"):
         run_here("data=frames", f"data.path={folder}", "masks=folder", f"masks.path={tmp_path / 'masks'}",
-                 "logger=wandb", "logger.report=true")  # fmt: skip
+                 "logger=wandb", "report.page=true")  # fmt: skip
     (run,) = (tmp_path / "run" / "wandb").glob("offline-run-*")
     parsed = _read_wandb(run)
     assert parsed["exit"] == 1 and "no mask" in parsed["summary"]["failure"]

@@ -11,7 +11,7 @@ from dynprep.errors import UserError
 from tests.conftest import RunHere, sliding, write_frames
 
 STEP = 2
-QUICK = ["data=frames", "flow.rate=8", "masks=none", "points=none", "logger.report=false"]
+QUICK = ["data=frames", "flow.rate=8", "masks=none", "points=none", "report.page=false"]
 
 
 @pytest.fixture

@@ -278,7 +278,7 @@ def test_names_cannot_steer_a_terminal(
 ) -> None:
     assert printable("a\x1b[2Jb\udcff") == "a\\x1b[2Jb\\udcff"
     clip = write_frames(tmp_path / "[bold] $x^$ <!--<script>" / "images", sliding(3, 64, 96))
-    out = run_here("data=frames", f"data.path='{clip}'", "flow.rate=16", "logger.report=true")
+    out = run_here("data=frames", f"data.path='{clip}'", "flow.rate=16", "report.page=true")
     assert (out / "dataset" / "[bold] $x^$ <!--<script>" / "dynprep.json").is_file()
     page = (out / "report.html").read_text()
     assert "<!--<script>" not in page and "[bold]" in capsys.readouterr().err

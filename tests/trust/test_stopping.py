@@ -19,7 +19,7 @@ pytestmark = [
 # stages of some seconds, so that a signal meets work
 LONG = [
     "data.count=16", "data.height=240", "data.width=320", "flow.rate=16", "stages=[tracks]", "logger=none",
-    "logger.report=false",
+    "report.page=false",
 ]  # fmt: skip
 
 

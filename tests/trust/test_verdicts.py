@@ -68,12 +68,12 @@ def test_depth_that_turns_over_is_named(run_here: RunHere, tmp_path: Path) -> No
         np.save(tmp_path / "depth" / f"{k:05d}.npy", depth * (3 if k == 3 else 1))
     run = run_here(
         "data=frames", f"data.path={clip}", "masks=none", "stages=[masks,metric_depth]",
-        "metric_depth=sensor", f"metric_depth.path={tmp_path / 'depth'}", "logger.report=true",
+        "metric_depth=sensor", f"metric_depth.path={tmp_path / 'depth'}", "report.page=true",
     )  # fmt: skip
     found = findings(run, "clip")
     assert {("flip", "00006"), ("flip", "00007"), ("level", "00003"), ("level", "00004")} <= found
     page = (run / "report.html").read_text()
-    assert "is turned over" in page and 'class="marked"' in page
+    assert "is turned over" in page and 'data-stem="00006"' in page
 
 
 def test_depth_that_is_inside_out_or_wanders_is_named(run_here: RunHere, tmp_path: Path) -> None:

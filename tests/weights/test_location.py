@@ -77,7 +77,7 @@ def test_a_sweep_over_networks_with_a_local_copy(
     weights = random_weights.dpt(tmp_path / "net")
     done = run_main(
         "-m", "depth=dpt_large,dpt_hybrid", f"depth.checkpoint={weights}", "depth.parameters=null",
-        "data.count=2", "data.height=96", "data.width=160", "stages=[depth]", "logger=none", "logger.report=false",
+        "data.count=2", "data.height=96", "data.width=160", "stages=[depth]", "logger=none", "report.page=false",
         "compare.page=false",
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

@@ -60,10 +60,18 @@ class Cloud:
 
 
 def static_cloud(scene: SceneResults, cameras: CameraSet, options: CloudOptions) -> Cloud:
-    """Points of what is on no object and whose depth another frame confirms.
+    """As ``confirmed_cloud``; raises UserError where there is no point."""
+    cloud = confirmed_cloud(scene, cameras, options)
+    if not len(cloud):
+        raise UserError(
+            f"{scene.name}: no point of the static scene has a depth that two frames agree on, so there is no point "
+            "cloud; look at the masks, at the aligned disparity and at the cameras"
+        )
+    return cloud
 
-    Raises UserError where there is none.
-    """
+
+def confirmed_cloud(scene: SceneResults, cameras: CameraSet, options: CloudOptions) -> Cloud:
+    """Points of what is on no object and whose depth another frame confirms; there may be none."""
     numbers = evenly(range(len(scene.frames)), _FRAMES)
     step = grid_step(scene, options.count * _SPARE, len(numbers))
     depths = {k: depth(scene, scene.frames.stems[k]) for k in numbers}
@@ -82,11 +90,6 @@ def static_cloud(scene: SceneResults, cameras: CameraSet, options: CloudOptions)
             cloud = cloud.of(confirmed)
         parts.append(cloud)
     cloud = joined(parts)
-    if not len(cloud):
-        raise UserError(
-            f"{scene.name}: no point of the static scene has a depth that two frames agree on, so there is no point "
-            "cloud; look at the masks, at the aligned disparity and at the cameras"
-        )
     chosen = np.linspace(0, len(cloud) - 1, min(options.count, len(cloud))).round().astype(int)
     return cloud.of(chosen)
 

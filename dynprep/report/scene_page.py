@@ -1,0 +1,59 @@
+"""What a run's page shows of one scene."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from dynprep.artefacts import Artefact, SceneResults
+from dynprep.artefacts.images import Images
+from dynprep.artefacts.motion import ParallaxMaps
+from dynprep.evenly import evenly
+from dynprep.report.options import ReportOptions
+from dynprep.store import Store
+from dynprep.verdicts.finding import Verdict
+from dynprep.viewer.groups import charts, group, player
+from dynprep.viewer.layers import layer
+from dynprep.viewer.space import space
+
+_LAST = (ParallaxMaps.name,)  # layers that explain others, and come after them
+
+
+@dataclass(frozen=True)
+class SceneView:
+    """Data of the player, of the charts, and of the view in 3D, None where there is none."""
+
+    player: dict[str, Any]
+    charts: list[dict[str, Any]]
+    space: dict[str, Any] | None
+
+    @property
+    def thumbnail(self) -> str | None:
+        """The middle frame, as a data: address."""
+        frames: list[str | None] = self.player["groups"][0]["panels"][0]["frames"]
+        return frames[len(frames) // 2]
+
+
+def scene_view(
+    scene: SceneResults, stages: list[str], verdict: Verdict, store: Store, options: ReportOptions
+) -> SceneView:
+    """Gather what is shown of a scene's complete ``stages``, frames first."""
+    scene = SceneResults(scene.name, scene.frames, {name: scene.results[name] for name in stages})
+    names = [Images.name, *(name for name in stages if name not in (Images.name, *_LAST))]
+    artefacts = [Artefact.registry[name] for name in [*names, *(n for n in _LAST if n in stages)]]
+    stems = evenly(scene.frames.stems, options.frames)
+    groups, curves = [], []
+    for artefact in artefacts:
+        drawn = layer(scene, artefact, stems, store, options.width)
+        if drawn is not None:
+            groups.append(group(artefact, [{"label": "", **drawn}]))
+        curves += scene[artefact].curves(scene)
+    marks = {
+        stem: [f"{f.stage} {f.what}" for f in findings]
+        for stem, findings in verdict.frames().items()
+        if stem in stems
+    }
+    shown = [entry["name"] for entry in groups]
+    return SceneView(
+        player(scene.frames, stems, groups, shown, marks),
+        charts(curves),
+        space(scene, stems, options.points, store),
+    )
