@@ -25,14 +25,15 @@ from dynprep.evenly import evenly
 from dynprep.files import atomic_path
 from dynprep.links import place
 from dynprep.report.options import LoggerOptions
-from dynprep.report.trajectories import clouds, load_points, write_recording
+from dynprep.report.recording import write_recording
+from dynprep.report.trajectories import clouds, load_points
 from dynprep.report.videos import write_video
 from dynprep.store import ItemWriter, Recipe, Result, Store
 
 Draw = Callable[[ItemWriter], None]
 _Drawing = tuple[str, list[type[Artefact]], dict[str, int], Draw]  # what, of what, options, how
 
-_CLOUD = "points.npy"
+_CLOUD, _RECORDING = "points.npy", "recording.rrd"
 _CLOUD_OF = "point_cloud"  # in the store
 _VERSION = 2  # raised when the same results are drawn in another way
 _QUALITY = 88  # of JPEG pictures
@@ -85,10 +86,11 @@ class MediaMaker:
         if PointTrajectories in artefacts:
             at = [scene.number(stem) for stem in evenly(scene.frames.stems, options.samples)]
             media.clouds = clouds(load_points(scene, options.points), at)
-            if options.rerun:
-                media.recording = self.folder / "points.rrd"
-                with atomic_path(media.recording) as temporary:
-                    write_recording(scene, temporary)
+        if options.rerun:
+            media.recording = self.folder / _RECORDING
+            complete = {artefact.name: scene.results[artefact.name] for artefact in artefacts}
+            with atomic_path(media.recording) as temporary:
+                write_recording(SceneResults(scene.name, scene.frames, complete), temporary)
         return media
 
     def _draw(

@@ -51,7 +51,7 @@ def check_logger(options: LoggerOptions) -> None:
     """Raise UserError, before any work, if W&B is to be online and nobody is logged in, or a package that is asked for
     is missing."""
     if options.rerun:
-        from dynprep.report.trajectories import need_rerun
+        from dynprep.report.recording import need_rerun
 
         need_rerun()
     if options.kind != "wandb" or options.mode != "online" or os.environ.get("WANDB_API_KEY"):

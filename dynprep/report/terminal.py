@@ -176,6 +176,9 @@ class Terminal:
         for name, folders in summary.layouts.items():
             for folder in folders:
                 self.say(f"{name:<8} {folder}")
+        for media in summary.media:
+            if media.recording is not None:
+                self.say(f"rerun    {media.recording}")
         if report is not None:
             self.say(f"report   {report}")
 

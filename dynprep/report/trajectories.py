@@ -1,19 +1,15 @@
-"""Points in 3D over time, for the page, W&B and Rerun.
+"""Points in 3D over time, for W&B.
 
 Shapes: N points, T frames.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dynprep.arrays import BoolArray, Float32Array, UInt8Array
 from dynprep.artefacts import SceneResults
-from dynprep.artefacts.images import Images
 from dynprep.artefacts.points import KINDS, PointTrajectories
-from dynprep.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -46,32 +42,3 @@ def clouds(shown: ShownPoints, frames: list[int]) -> list[Float32Array]:
         xyz = shown.positions[seen, frame] * np.array([1, -1, -1], np.float32)
         shown_clouds.append(np.concatenate([xyz, shown.colours[seen]], 1).astype(np.float32))
     return shown_clouds
-
-
-def need_rerun() -> Any:
-    """Import Rerun's package, or raise UserError saying how to get it."""
-    try:
-        import rerun
-    except ImportError:
-        raise UserError(
-            "logger.rerun=true: the package rerun-sdk is not installed: pip install 'dynprep[rerun]', "
-            "or set logger.rerun=false"
-        ) from None
-    return rerun
-
-
-def write_recording(scene: SceneResults, path: Path) -> None:
-    """Write a Rerun recording (.rrd): the frames, and the points of object and background over time."""
-    rr = need_rerun()
-    shown = load_points(scene)
-    stream = rr.RecordingStream("dynprep", recording_id=f"dynprep-{scene.key(PointTrajectories)}")
-    stream.save(str(path))
-    stream.log("world", rr.ViewCoordinates.RDF, static=True)
-    for number, stem in enumerate(scene.frames.stems):
-        stream.set_time("frame", sequence=number)
-        stream.log("frame", rr.Image(scene[Images].rgb(stem)).compress(jpeg_quality=85))
-        for name, kind in (("object", shown.on_object), ("background", ~shown.on_object)):
-            seen = shown.visible[:, number] & kind
-            points = rr.Points3D(shown.positions[seen, number], colors=shown.colours[seen])
-            stream.log(f"world/{name}", points)
-    stream.disconnect()

@@ -5,7 +5,6 @@ Shapes: N points, T frames, F frames that the page shows.
 
 import base64
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from dynprep.artefacts.cameras import Cameras, CameraSet
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.metric_disparity import MetricDisparity
-from dynprep.artefacts.points import PointTrajectories, Trajectories
+from dynprep.artefacts.points import PointTrajectories
 from dynprep.backends.layouts.cloud import (
     Cloud,
     CloudOptions,
@@ -25,8 +24,9 @@ from dynprep.backends.layouts.cloud import (
     frame_cloud,
     grid_step,
 )
-from dynprep.backends.layouts.world import depth, moves
+from dynprep.backends.layouts.world import depth
 from dynprep.store import ItemWriter, Recipe, Store
+from dynprep.viewer.world import World, object_ways, world_of
 
 READS = (Images, ObjectMasks, AlignedDisparity, Cameras, MetricDisparity)
 _EDGE, _AGREEMENT = 0.05, 0.05  # as the layouts ply and glb take points
@@ -65,27 +65,8 @@ def space(
     return content
 
 
-@dataclass(frozen=True)
-class _World:
-    """Where points are put: cameras (all T frames), whether depth and poses share it, and the unit of lengths."""
-
-    cameras: CameraSet
-    is_shared: bool
-    unit: str
-
-
-def _world(scene: SceneResults) -> _World:
-    """The world of ``cameras.json``; the camera's own space where its poses and depth have different units."""
-    cameras = scene[Cameras].all
-    unit = "m" if scene[MetricDisparity].is_metric else "units"
-    if not moves(cameras) or cameras.shares_unit_with_depth:
-        return _World(cameras, True, unit)
-    still = np.tile(np.eye(4), (len(scene.frames), 1, 1))
-    return _World(replace(cameras, camera_to_world=still), False, unit)
-
-
 def _made(scene: SceneResults, stems: Sequence[str], points: int) -> dict[str, Any] | None:
-    world = _world(scene)
+    world = world_of(scene)
     still = _still(scene, world, points)
     if not len(still):
         return None
@@ -122,7 +103,7 @@ def _median_depth(scene: SceneResults, numbers: Sequence[int]) -> float:
     return float(np.median(z[z > 0])) if (z > 0).any() else 1.0
 
 
-def _still(scene: SceneResults, world: _World, points: int) -> Cloud:
+def _still(scene: SceneResults, world: World, points: int) -> Cloud:
     """What stands still: where frames agree on it, else what the middle frame shows."""
     if world.is_shared:
         options = CloudOptions(points, _EDGE, _AGREEMENT, _FARTHEST)
@@ -144,38 +125,19 @@ def _moving(scene: SceneResults, cameras: CameraSet, number: int, median: float)
 
 
 def _trails(
-    scene: SceneResults, world: _World, numbers: Sequence[int], box: tuple[AnyArray, AnyArray]
+    scene: SceneResults, world: World, numbers: Sequence[int], box: tuple[AnyArray, AnyArray]
 ) -> dict[str, Any] | None:
     """Ways of some of the object's tracked points, through the frames that are shown."""
-    if PointTrajectories not in scene or not _in_camera_space(scene):
+    ways = object_ways(scene, world, _WAYS)
+    if ways is None:
         return None
-    chosen = _thinned(scene[PointTrajectories].of("fg"))
-    if chosen is None:
-        return None
-    poses = world.cameras.camera_to_world[numbers]
-    seen = chosen.visible[:, numbers]
-    camera = chosen.positions[:, numbers].astype(np.float64)
-    places = np.einsum("fij,nfj->fni", poses[:, :3, :3], camera) + poses[:, None, :3, 3]
+    positions, seen = (every[:, numbers] for every in ways)
     return {
-        "count": len(chosen),
+        "count": len(positions),
         "back": _BACK,
-        "places": [_packed(frame, box) for frame in places],
+        "places": [_packed(frame, box) for frame in positions.transpose(1, 0, 2)],
         "seen": [_text(column.astype(np.uint8)) for column in seen.T],
     }
-
-
-def _in_camera_space(scene: SceneResults) -> bool:
-    options = scene.results[PointTrajectories.name].options
-    return bool(options.get("space", "camera") == "camera")
-
-
-def _thinned(all_points: Trajectories) -> Trajectories | None:
-    """Those seen in most frames, evenly; None where there are none."""
-    if not len(all_points):
-        return None
-    order = np.argsort(-all_points.visible.sum(1), kind="stable")[: 4 * _WAYS]
-    rows = np.sort(order)[:: max(1, -(-len(order) // _WAYS))]
-    return Trajectories(**{name: values[rows] for name, values in vars(all_points).items()})
 
 
 def _box(clouds: Sequence[Float64Array]) -> tuple[AnyArray, AnyArray]:

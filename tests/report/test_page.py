@@ -25,7 +25,7 @@ def made(made_small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(
         made_small, root / "store", ignore=shutil.ignore_patterns("references", "locks")
     )
-    return runner(root)(*SMALL, "report.page=true", "report.points=3000", "normals=from_depth")
+    return runner(root)(*SMALL, "report.page=true", "report.points=3000", "normals=from_depth", "points.mask_erosion=0")
 
 
 @pytest.fixture(scope="module")
@@ -260,7 +260,7 @@ def test_the_view_in_3d_turns_and_shows_what_is_there(made: Path, page: Page) ->
         ).max()
         > 0.01
     )
-    for part in ("static", "moving", "cameras"):
+    for part in ("static", "moving", "trails", "cameras"):
         page.run(f"window.before = {picture}; document.querySelector('.space .{part}').click()")
         page.wait(f"{picture} !== window.before")
         page.run(f"document.querySelector('.space .{part}').click()")

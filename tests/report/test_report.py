@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -99,3 +100,24 @@ def test_online_without_an_account_fails_before_work(
     with pytest.raises(UserError, match="wandb login"):
         run_here(*SMALL, "logger=wandb", "logger.mode=online")
     assert not (tmp_path / "store").exists()
+
+
+@pytest.mark.usefixtures("small_store")
+def test_rerun_recording_holds_everything(
+    run_here: RunHere, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("rerun")
+    out = run_here(*SMALL, "points.mask_erosion=0", "logger.rerun=true")
+    path = out / "media" / "demo" / "recording.rrd"
+    assert str(path) in capsys.readouterr().err.replace("\n", "")
+    rerun = [sys.executable, "-m", "rerun", "rrd"]
+    done = subprocess.run(
+        [*rerun, "verify", str(path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    listed = subprocess.run(
+        [*rerun, "print", str(path)], capture_output=True, text=True, check=True
+    ).stdout
+    for entity in ("world/path", "world/camera", "world/camera/image", "world/camera/depth", "world/camera/masks",
+                   "world/camera/image/tracks", "world/object", "world/background", "world/trails"):  # fmt: skip
+        assert f"/{entity}" in listed, entity
