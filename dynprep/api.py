@@ -102,7 +102,7 @@ class Backend:
         from dynprep.pipeline.execute import load_frame_table, run_stage
         from dynprep.pipeline.plan import choose_stages, make_plan
         from dynprep.pipeline.trainer import one_thread_an_image
-        from dynprep.report.terminal import no_progress
+        from dynprep.watch import no_progress
 
         one_thread_an_image()
         source = ArraySource(images, _rows(intrinsics, len(images)))

@@ -11,8 +11,9 @@ from dynprep.errors import UserError
 from dynprep.export.dataset import VERDICT
 from dynprep.pipeline.faults import plain_errors
 from dynprep.record import Job, Record
+from dynprep.report.job_terminal import terminal_of
 from dynprep.report.summary import Summary
-from dynprep.run_file import RUNNING
+from dynprep.run_file import RUNNING, STOPPED
 from dynprep.run_state import RunState
 
 STEPS = (
@@ -38,7 +39,8 @@ def run(
     """
     job = job or Job()
     with plain_errors("hydra.run.dir", folder):  # steps that write elsewhere say so themselves
-        state = RunState(config, choices, folder, job, Record(folder, config, choices, job))
+        record = Record(folder, config, choices, job)
+        state = RunState(config, choices, folder, job, record, terminal_of(job, folder))
         with _failure_recorded(state):
             for step in STEPS:
                 began = time.perf_counter()
@@ -59,11 +61,12 @@ def _failure_recorded(state: RunState) -> Iterator[None]:
         yield
     except BaseException as error:
         failure = str(error) or type(error).__name__
-        if isinstance(error, KeyboardInterrupt):
-            failure = "stopped"
+        is_stopped = isinstance(error, KeyboardInterrupt)
         if state.summary is None or not isinstance(error, Exception):
             if state.record.values["status"] == RUNNING:
-                state.record.end(failure)
+                state.record.end(
+                    STOPPED if is_stopped else failure, STOPPED if is_stopped else None
+                )
             raise
         state.summary.failure = failure
         for step in (steps.evaluate, steps.report) if not state.summary.media else ():

@@ -1,6 +1,7 @@
 """What a user did that cannot work, said in one line."""
 
 import difflib
+import textwrap
 from collections.abc import Sequence
 
 
@@ -23,3 +24,15 @@ def nearest(name: str, known: Sequence[str]) -> str:
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"there is {', '.join(sorted(known))}"
+
+
+def folded(text: str, width: int) -> str:
+    """A text in lines of at most ``width``, broken between words alone; line ends and leading blanks stay."""
+    lines = [
+        textwrap.fill(
+            line, max(width, 20), subsequent_indent="  ", drop_whitespace=True,
+            break_long_words=False, break_on_hyphens=False, replace_whitespace=False,
+        ) if len(line) > width else line
+        for line in text.split("\n")
+    ]  # fmt: skip
+    return "\n".join(lines)

@@ -1,10 +1,12 @@
 """A run's record, run.json: all that is needed to repeat it, compare it, and know what it was."""
 
 import hashlib
+import json
 import math
 import os
 import platform
 import shlex
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +17,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from dynprep import job_labels
 from dynprep.files import write_json
 from dynprep.pipeline.plan import Plan
 from dynprep.record_shape import FORMAT
@@ -22,6 +25,7 @@ from dynprep.run_file import DONE, FAILED, MARK, RUN_FILE, RUNNING
 from dynprep.store import Result
 
 _ROOT = Path(__file__).resolve().parents[1]
+_HYDRA = (".hydra", "job.log")  # what Hydra puts into a run's folder
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,16 @@ class Job:
         mark = self.sweep / MARK
         began = mark.stat().st_mtime_ns if mark.exists() else 0
         return f"{self.sweep.absolute()} {began}"
+
+    @property
+    def label(self) -> str:
+        """What tells the job from the others of its multirun, such as ``job 2/4 alignment=huber``."""
+        return job_labels.label(self.number or 0, self.overrides)
+
+    @property
+    def title(self) -> str:
+        """Which job of the multirun it is, such as ``job 2/4``."""
+        return job_labels.title(self.number or 0)
 
     @property
     def group(self) -> str | None:
@@ -82,13 +96,34 @@ class Record:
         }
         write_json(self.path, self.values)
 
-    def end(self, failure: str | None, **values: Any) -> None:
-        """Note how it ended."""
-        status = FAILED if failure else DONE
+    def end(self, failure: str | None, status: str | None = None, **values: Any) -> None:
+        """Note how it ended. status: done without a failure, else failed, unless it is given."""
+        status = status or (FAILED if failure else DONE)
         seconds = time.time() - self.started
         self.values["environment"]["hardware"]["gpus"] = _gpus()
         self.values.update(status=status, failure=failure, seconds=seconds, **values)
         write_json(self.path, self.values)
+
+
+def was_planned(folder: Path) -> bool:
+    """Whether a run came as far as planning its stages."""
+    values: dict[str, Any] = json.loads((folder / RUN_FILE).read_text())
+    return "scenes" in values
+
+
+def forget_refused(folder: Path) -> None:
+    """Remove the folder of a run that was refused before any stage: nothing in it is worth a look.
+
+    A folder that holds anything but the record and Hydra's own files stays.
+    """
+    own = {RUN_FILE, *_HYDRA}
+    if not {path.name for path in folder.iterdir()} <= own:
+        return
+    shutil.rmtree(folder)
+    above = folder.parent
+    while not any(above.iterdir()) and above != Path.cwd():
+        above.rmdir()
+        above = above.parent
 
 
 def fail_early(folder: Path, job: Job, failure: str) -> None:

@@ -51,7 +51,7 @@ class RecordShape(TypedDict):
     """``run.json``; what is not required is there once the run is done."""
 
     format: int
-    status: Literal["running", "done", "failed"]
+    status: Literal["running", "done", "failed", "stopped"]
     failure: str | None
     started: float
     seconds: float | None

@@ -5,7 +5,7 @@ from pathlib import Path
 
 RUN_FILE = "run.json"
 MARK = ".dynprep-sweep"  # a file in a multirun's folder, as old as the multirun
-RUNNING, DONE, FAILED = "running", "done", "failed"
+RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 
 
 def find_runs(folder: Path) -> list[Path]:

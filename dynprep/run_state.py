@@ -30,7 +30,7 @@ class RunState:
     folder: Path
     job: Job
     record: Record
-    terminal: Terminal = field(default_factory=Terminal)
+    terminal: Terminal
     settings: Settings = field(init=False)
     store: Store = field(init=False)
     writer: DatasetWriter = field(init=False)

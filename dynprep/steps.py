@@ -15,6 +15,7 @@ from dynprep.errors import UserError
 from dynprep.export.dataset import VERDICT, DatasetWriter
 from dynprep.export.layouts import LayoutWriter
 from dynprep.files import write_json
+from dynprep.latest import point_to_latest
 from dynprep.links import resolve_link
 from dynprep.pipeline.devices import claim_gpu, why_no_gpu
 from dynprep.pipeline.execute import (
@@ -110,6 +111,8 @@ def plan(run: RunState) -> None:
             _remember(run, used)
         choose_stages(run.plan, JUDGED)
         _check_plan(run)
+    if run.job.sweep is None:
+        point_to_latest(run.folder)
     name = "+".join(scene.name for scene in run.plan.scenes)
     name = name if run.job.number is None else f"{name}/{run.job.number}"
     run.summary = Summary(
@@ -220,7 +223,8 @@ def judge(run: RunState) -> None:
     bounds = run.settings.verdict
     for scene in run.plan.scenes:
         complete = run.plan.complete_stages(scene)
-        verdict = judge_scene(scene.read(), complete, bounds, run.store)
+        follow = run.terminal.follow
+        verdict = judge_scene(scene.read(), complete, bounds, run.store, watch=follow)
         run.outcome.verdicts[scene.name] = verdict
     every = {name: verdict.as_json() for name, verdict in run.outcome.verdicts.items()}
     write_json(run.folder / VERDICT, every)
@@ -230,10 +234,12 @@ def export(run: RunState) -> None:
     """Write the dataset folder of every scene, then make and write the layouts; one that fails stops no other."""
     root = run.settings.dataset_dir
     with plain_errors("dataset_dir", root):
-        for scene in run.plan.scenes:
-            with run.store.folder_lock(run.writer.folder(scene)).hold():
-                run.writer.write(run.plan, scene, run.outcome.verdicts[scene.name].as_json())
-            run.outcome.datasets.append(root / scene.name)
+        with run.terminal.follow("dataset", len(run.plan.scenes)) as advance:
+            for scene in run.plan.scenes:
+                with run.store.folder_lock(run.writer.folder(scene)).hold():
+                    run.writer.write(run.plan, scene, run.outcome.verdicts[scene.name].as_json())
+                run.outcome.datasets.append(root / scene.name)
+                advance(1)
         failed: UserError | None = None
         for layout in run.settings.layouts:
             try:
@@ -276,8 +282,9 @@ def evaluate(run: RunState) -> None:
             summary.alignments[scene.name] = dict(scene.read()[AlignmentFits].report)
         if summary.failure is None:
             results = scene.read()
-            summary.scores[scene.name] = score(results, complete, scene.source.truth, run.store)
-            summary.consistency[scene.name] = consistency(results, complete, run.store)
+            follow, truth = run.terminal.follow, scene.source.truth
+            summary.scores[scene.name] = score(results, complete, truth, run.store, follow)
+            summary.consistency[scene.name] = consistency(results, complete, run.store, follow)
     write_json(run.folder / "scores.json", summary.scores)
     write_json(run.folder / "consistency.json", summary.consistency)
 
@@ -303,17 +310,19 @@ def report(run: RunState) -> None:
             if Images.name not in complete:
                 continue
             results = scene.read()
-            maker = MediaMaker(results, run.folder / "media", run.store)
+            follow = run.terminal.follow
+            maker = MediaMaker(results, run.folder / "media", run.store, follow)
             summary.media.append(maker.make(complete, options))
             if run.settings.report.page:
                 verdict = summary.verdicts.get(scene.name, Verdict())
                 views[scene.name] = scene_view(
-                    results, complete, verdict, run.store, run.settings.report
+                    results, complete, verdict, run.store, run.settings.report, follow
                 )
         summary.seconds = time.time() - run.record.started
         summary.peak_memory = _peak_memory()
         page = write_report(summary, views) if run.settings.report.page else None
-        log(summary, options)
+        with run.terminal.follow(options.kind, 1):
+            log(summary, options)
         # once more, since the page cannot show how long it took itself
         summary.seconds = time.time() - run.record.started
         if summary.failure is None:

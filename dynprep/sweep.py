@@ -8,16 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
-from dynprep import stopping
+from dynprep import job_labels, stopping
 from dynprep.errors import printable
 from dynprep.foreign import Malformed, read_json
+from dynprep.latest import point_to_latest
 from dynprep.record_shape import RecordShape
-from dynprep.run_file import FAILED, MARK, RUN_FILE, RUNNING, find_runs
+from dynprep.run_file import DONE, FAILED, MARK, RUN_FILE, RUNNING, STOPPED, find_runs
 
 _LOOK_EVERY = 1.0  # seconds
 _IN_PROCESS = "BasicLauncher"
+_LOG = "terminal.log"  # of a job that runs beside others, whose last line is shown
 
 
 def in_process(launcher: str) -> bool:
@@ -30,7 +35,7 @@ class Sweep:
     """The multirun that this process started.
 
     folder: where it lies; in_parallel: whether its jobs run in other processes; reported: names of jobs whose end
-    was printed.
+    was printed; live: the lines of running jobs, where somebody watches.
     """
 
     folder: Path
@@ -38,12 +43,16 @@ class Sweep:
     reported: set[str] = field(default_factory=set)
     ended: threading.Event = field(default_factory=threading.Event)
     watcher: threading.Thread | None = None
+    live: Live | None = None
 
     def begin(self) -> None:
         """Remember when it began; follow jobs that run elsewhere."""
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / MARK).touch()
         if self.in_parallel:
+            if sys.stderr.isatty():
+                self.live = Live(console=Console(stderr=True, highlight=False), transient=True)
+                self.live.start()
             self.watcher = threading.Thread(target=self._watch, daemon=True)
             self.watcher.start()
 
@@ -52,6 +61,9 @@ class Sweep:
         self.ended.set()
         if self.watcher is not None:
             self.watcher.join()
+        if self.live is not None:
+            self.live.stop()
+            self.live = None
 
     def records(self) -> dict[str, Mapping[str, Any]]:
         """Records of this sweep's jobs by folder, in order; one that still says that it is
@@ -73,31 +85,68 @@ class Sweep:
             self.tell()
 
     def tell(self) -> None:
-        """Name jobs that ended since the last time."""
-        for name, record in self.records().items():
+        """Say which jobs ended since the last time, and where people watch, where the others are."""
+        records = self.records()
+        for name, record in records.items():
             if record["status"] == RUNNING or name in self.reported:
                 continue
             self.reported.add(name)
             if record["status"] == FAILED:
-                tell_failed(name, str(record["failure"]))
+                self._print(f"dynprep: {_title(record)} failed: {_words(record)}")
             else:
-                print(f"job {name} done, {record['seconds']:.1f} s", file=sys.stderr, flush=True)
+                how = "done" if record["status"] == DONE else "stopped"
+                self._print(f"{_label(record)} {how}, {record['seconds']:.1f} s")
+        if self.live is not None:
+            running = [(n, r) for n, r in records.items() if r["status"] == RUNNING]
+            self.live.update(Text("\n").join(self._line(n, r) for n, r in running))
+
+    def _line(self, name: str, record: Mapping[str, Any]) -> Text:
+        """A running job: what it is called, and the last that it said; cut to the terminal's width."""
+        try:
+            lines = (self.folder / name / _LOG).read_text(encoding="utf-8").splitlines()
+        except OSError:  # it has not begun to speak
+            lines = []
+        last = " ".join(lines[-1].split()) if len(lines) > 1 else "begins"
+        text = Text(printable(f"{_label(record)}: {last}"))
+        text.truncate(Console(stderr=True).width, overflow="ellipsis")
+        return text
+
+    def _print(self, text: str) -> None:
+        if self.live is not None:
+            self.live.console.print(Text(printable(text)), soft_wrap=True)
+        else:
+            print(printable(text), file=sys.stderr, flush=True)
 
 
-def tell_failed(job: object, failure: str) -> None:
+def _label(record: Mapping[str, Any]) -> str:
+    return job_labels.label(record.get("job") or 0, record["overrides"])
+
+
+def _title(record: Mapping[str, Any]) -> str:
+    return job_labels.title(record.get("job") or 0)
+
+
+def _words(record: Mapping[str, Any]) -> str:
+    return " ".join(str(record["failure"]).split())
+
+
+def tell_failed(title: str, failure: str) -> None:
     """Print on standard error that a job failed, and why."""
     line = printable(" ".join(failure.split()))
-    print(f"dynprep: job {job} failed: {line}", file=sys.stderr, flush=True)
+    print(f"dynprep: {title} failed: {line}", file=sys.stderr, flush=True)
 
 
 def unfinished(records: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """By job: why it is not done."""
+    """By job's title and folder: why it is not done."""
     why = {}
     for name, record in records.items():
+        title = f"{_title(record)} (folder {name})"
         if record["status"] == FAILED:
-            why[name] = " ".join(str(record["failure"]).split())
+            why[title] = _words(record)
+        elif record["status"] == STOPPED:
+            why[title] = "stopped"
         elif record["status"] == RUNNING:
-            why[name] = "ended without a word; was it killed, or out of memory?"
+            why[title] = "ended without a word; was it killed, or out of memory?"
     return why
 
 
@@ -118,6 +167,11 @@ class Announce(Callback):  # type: ignore[misc]
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         launcher = str(config.hydra.launcher._target_)
         sweep = Sweep(Path(str(config.hydra.sweep.dir)).absolute(), not in_process(launcher))
+        # as they were typed: what they refer to is each job's own
+        typed: Any = OmegaConf.to_container(config.hydra.overrides.task, resolve=False)
+        sweeper: Any = OmegaConf.to_container(config.hydra.sweeper, resolve=False)
+        job_labels.announce(typed, sweeper)
         stopping.announce_main()
         _current.append(sweep)
         sweep.begin()
+        point_to_latest(sweep.folder)

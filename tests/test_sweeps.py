@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -60,13 +61,42 @@ def test_failed_jobs_are_named_and_the_others_go_on(
     status = {job: r["status"] for job, r in records(folder / "sweep").items()}
     assert status == {"0": "done", "1": "failed", "2": "done", "3": "failed"}
     lines = done.stderr.splitlines()
-    at_once = [k for k, line in enumerate(lines) if line.startswith("dynprep: job 1 failed: ")]
-    last = [k for k, line in enumerate(lines) if line.startswith("dynprep: job 1 of 4 is not done")]
+    at_once = [k for k, line in enumerate(lines) if line.startswith("dynprep: job 2/4 failed: ")]
+    last = [
+        k
+        for k, line in enumerate(lines)
+        if line.startswith("dynprep: job 2/4 (folder 1) is not done")
+    ]
     assert len(at_once) == len(last) == 1
     assert "inlier_share is -1" in lines[last[0]]
     assert "Traceback" not in done.stderr
     # at once: before the next job has said what it does
     assert any("huber" in line for line in lines[at_once[0] : last[0]])
+
+
+def test_jobs_are_told_apart_and_take_a_line_a_stage(
+    swept: tuple[Path, subprocess.CompletedProcess],
+) -> None:
+    lines = swept[1].stderr.splitlines()
+    labels = [line for line in lines if re.match(r"job \d/4 a", line)]
+    expected = [
+        f"job {n}/4 alignment={a} alignment.inlier_share={share}"
+        for n, (a, share) in enumerate(
+            ((a, s) for a in ("median", "huber") for s in ("0.1", "-1")), 1
+        )
+    ]
+    assert labels == [expected[0], expected[2]] or labels == expected
+    first = lines[
+        lines.index(labels[0]) + 1 : next(
+            k for k, x in enumerate(lines) if x.startswith("job 1/4 done")
+        )
+    ]
+    stages = [line.split()[0] for line in first if line.startswith("  ")]
+    assert len(stages) == len(set(stages)) == 14
+    done = [line for line in lines if re.match(r"job [13]/4 done in [\d.]+ s", line)]
+    assert len(done) == 2 and all("depth off the truth" in line for line in done)
+    # what both jobs have to say of the same masks is said once
+    assert sum("leap in area" in line for line in lines) <= 1
 
 
 def test_what_jobs_share_is_computed_once(swept: tuple[Path, subprocess.CompletedProcess]) -> None:
@@ -145,9 +175,15 @@ def test_launchers_share_work_too(launcher: str, tmp_path: Path) -> None:
     once = {"images": 1, "masks": 1, "metric_depth": 4, "depth": 4, "tracks": 4}
     assert {k: total[k] for k in once} == once
     assert total["alignment"] == 8
-    assert "job 0 done" in done.stderr
+    first = "alignment.inlier_share=0.1" if wrong else "alignment=median"
+    count = 3 if wrong else 2
+    assert f"job 1/{count} {first} done" in done.stderr
+    assert (
+        "items in" not in done.stderr and "made, " not in done.stderr
+    )  # which is in the jobs' own files
+    assert "made, " in (tmp_path / "sweep" / "0" / "terminal.log").read_text()
     if wrong:
-        assert "job 2 failed: alignment.inlier_share is -1; it must be above 0" in done.stderr
+        assert "job 3/3 failed: alignment.inlier_share is -1; it must be above 0" in done.stderr
     assert (tmp_path / "sweep" / "comparison.html").is_file()
 
 
@@ -190,14 +226,18 @@ def test_a_search_finds_the_best_setting(tmp_path: Path) -> None:
     values = [r["scores"]["demo"][name] for r in records(tmp_path / "sweep").values()]
     assert len(values) == 4
     assert best["best_value"] == max(values)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("best ")]
+    assert f"alignment={best['best_params']['alignment']} " in line
+    assert line.endswith(f"objective {max(values):.4g}")
+    assert "job 4/4 " in done.stderr
 
 
 @pytest.mark.slow
 def test_jobs_that_die_or_cannot_start_are_named(tmp_path: Path) -> None:
     done = cli(tmp_path, "-m", *SHORT, "seed=0,${nope}", "flow.formats=[pth]")
     assert done.returncode == 1
-    assert "dynprep: job 1 failed: Interpolation key 'nope' not found" in done.stderr
-    assert "job 1 of 2 is not done" in done.stderr
+    assert "dynprep: job 2/2 failed: Interpolation key 'nope' not found" in done.stderr
+    assert "job 2/2 (folder 1) is not done" in done.stderr
     assert (tmp_path / "sweep" / "comparison.html").is_file()
     arguments = ["-m", *QUICK, "alignment=median,huber,lstsq", "hydra/launcher=parallel"]
     sweep = Forked(tmp_path, *arguments, own_group=True)

@@ -10,12 +10,12 @@ from dynprep.artefacts.images import Images
 from dynprep.pipeline.execute import load_frame_table, run_stage
 from dynprep.pipeline.plan import Plan, ScenePlan, choose_stages, make_plan
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
-from dynprep.report.terminal import no_progress
 from dynprep.scene.data import Data
 from dynprep.scene.resolution import Resolution, expected_frames
 from dynprep.scene.truth import Truth
 from dynprep.stages.base import Stage
 from dynprep.store import Store
+from dynprep.watch import no_progress
 
 
 @dataclass

@@ -1,11 +1,12 @@
 """The front door: ``dynprep``, or ``python run.py`` in a checkout."""
 
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 
 from dynprep import stopping
-from dynprep.errors import UserError, printable
+from dynprep.errors import UserError, folded, printable
 from dynprep.stopping import STOPPED
 from dynprep.version import __version__
 
@@ -55,7 +56,10 @@ def main() -> int:
 
 
 def fail(text: str) -> int:
-    """Say a fault in one line on standard error; returns the exit status for it."""
+    """Say a fault on standard error, in one line, which a terminal gets folded; returns the exit status for it."""
     words = (w if len(w) <= _LONGEST_WORD else f"{w[:_LONGEST_WORD]}…" for w in text.split())
-    print(f"dynprep: {printable(' '.join(words))}", file=sys.stderr)
+    line = f"dynprep: {printable(' '.join(words))}"
+    if sys.stderr.isatty():
+        line = folded(line, shutil.get_terminal_size().columns)
+    print(line, file=sys.stderr)
     return 1

@@ -31,6 +31,7 @@ from dynprep.config.hints import (
 )
 from dynprep.config.typed import trust_packages
 from dynprep.errors import UserError
+from dynprep.search_result import winner
 from dynprep.stopping import STOPPED
 from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 
@@ -45,7 +46,7 @@ _composed: list[
 def _job(composed: DictConfig) -> float | None:
     # imported here, so that --help and mistyped options answer at once
     from dynprep.app import run
-    from dynprep.record import Job, fail_early
+    from dynprep.record import Job, fail_early, forget_refused, was_planned
 
     stopping.end_with_main()
     _composed.append(True)
@@ -65,7 +66,7 @@ def _job(composed: DictConfig) -> float | None:
         if job.sweep is not None:
             fail_early(output, job, str(error).splitlines()[0])
             if not job.in_parallel:
-                tell_failed(job.number, str(error).splitlines()[0])
+                tell_failed(job.title, str(error).splitlines()[0])
         raise
     assert isinstance(plain, dict)
     config: dict[str, Any] = {str(k): v for k, v in plain.items()}
@@ -75,15 +76,17 @@ def _job(composed: DictConfig) -> float | None:
         return run(config, choices, output, job).objective
     except UserError as error:
         if job.sweep is None:  # Hydra would print the overrides before it
+            if not was_planned(output):
+                forget_refused(output)
             sys.exit(fail(str(error)))
         if not job.in_parallel:  # else whoever follows the jobs does
-            tell_failed(job.number, str(error))
+            tell_failed(job.title, str(error))
         raise
     except Exception as error:
         if job.sweep is not None:
             traceback.print_exc()
             if not job.in_parallel:
-                tell_failed(job.number, str(error) or type(error).__name__)
+                tell_failed(job.title, str(error) or type(error).__name__)
         raise
 
 
@@ -168,7 +171,9 @@ def _close(sweep: Sweep) -> int:
             traceback.print_exc()
         status = fail(f"no comparison: {_first_line(error)}")
     for name, why in unfinished(records).items():
-        status = fail(f"job {name} of {len(records)} is not done: {why}")
+        status = fail(f"{name} is not done: {why}")
+    if (best := winner(sweep.folder)) is not None:
+        print(best, file=sys.stderr)
     return status
 
 

@@ -45,25 +45,32 @@ class Figure:
 _HEADLINES = (
     Headline("alignment", "absrel", "depth off the truth", 0.10, 0.20, -1, "%", _PERCENT),
     Headline("metric_depth", "absrel", "metric depth off the truth", 0.10, 0.20, -1, "%", _PERCENT),
+    Headline("depth", "absrel", "relative depth off the truth", 0.10, 0.20, -1, "%", _PERCENT),
     Headline("masks", "J", "masks over the truth (J)", 0.80, 0.60, 1, "%", _PERCENT),
     Headline("tracks", "AJ", "tracks right (AJ)", 60.0, 40.0, 1, "%"),
     Headline("cameras", "ate", "camera off its path", 0.01, 0.05, -1, "%", _PERCENT),
-    Headline("tracks/cycle_next", "mean_px", "tracks there and back", 0.5, 1.5, -1, "px"),
+    Headline("tracks/cycle_next", "mean_px", "tracks to the next frame and back", 0.5, 1.5, -1, "px"),
+    Headline("tracks/cycle", "mean_px", "tracks through the clip and back", 2.0, 5.0, -1, "px"),
     Headline("alignment", "opw", "flicker of depth", 0.01, 0.03, -1, "%", _PERCENT),
-    Headline("alignment", "inliers", "pixels that align", 0.80, 0.60, 1, "%", _PERCENT),
-    Headline("alignment", "on_image", "depth edges on image edges", 0.85, 0.70, 1, "%", _PERCENT),
     Headline("metric_depth", "opw", "flicker of metric depth", 0.01, 0.03, -1, "%", _PERCENT),
     Headline("depth", "opw", "flicker of relative depth", 0.01, 0.03, -1, "%", _PERCENT),
-    Headline("depth", "on_image", "relative depth's edges on image edges", 0.85, 0.70, 1, "%", _PERCENT),
+    Headline("alignment", "inliers", "pixels that align", 0.80, 0.60, 1, "%", _PERCENT),
+    Headline("alignment", "on_image", "depth edges on image edges", 0.85, 0.70, 1, "%", _PERCENT),
+    Headline("depth", "on_image", "depth edges on image edges", 0.85, 0.70, 1, "%", _PERCENT),
+    Headline("alignment", "sharpness", "sharpness of depth edges", 0.30, 0.15, 1, "%", _PERCENT),
+    Headline("depth", "sharpness", "sharpness of depth edges", 0.30, 0.15, 1, "%", _PERCENT),
 )  # fmt: skip
 
 
 def figures(scores: Mapping[str, float]) -> list[Figure]:
     """At most five figures of a scene's scores, by name, those against truth first."""
     shown = []
+    told: set[str] = set()  # of a metric that several stages have, the last stage's says enough
     for headline in _HEADLINES:
         name = next((n for n in scores if _is(headline, n)), None)
-        if name is not None:
+        what = headline.metric if "/" not in headline.stage else headline.stage
+        if name is not None and what not in told:
+            told.add(what)
             shown.append(_figure(headline, name, scores[name]))
     return shown[:_MOST]
 

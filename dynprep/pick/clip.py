@@ -17,12 +17,12 @@ from dynprep.errors import UserError
 from dynprep.pipeline.execute import load_frame_table, run_stage
 from dynprep.pipeline.plan import ScenePlan, choose_stages, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
-from dynprep.pipeline.watch import Say, Watch
 from dynprep.scene.frames import Frames
 from dynprep.scene.prompts import Prompt
 from dynprep.scene.resolution import expected_frames
 from dynprep.scene.source import Source
 from dynprep.store import Store
+from dynprep.watch import Say, Watch
 
 # Stages run in the process that answers requests from threads, and so must not fork readers.
 _ONE_PROCESS = ("trainer.readers=0", "trainer.devices=1")

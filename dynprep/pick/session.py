@@ -11,7 +11,6 @@ from typing import Any
 from dynprep.arrays import UInt8Array
 from dynprep.errors import UserError
 from dynprep.pick.clip import Clip
-from dynprep.pipeline.watch import Advance
 from dynprep.scene.prompts import (
     PromptShape,
     check_prompts,
@@ -19,6 +18,7 @@ from dynprep.scene.prompts import (
     read_entries,
     write_entries,
 )
+from dynprep.watch import Advance
 
 _WHERE = "the page"  # names the entries in messages
 

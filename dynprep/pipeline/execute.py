@@ -19,10 +19,10 @@ from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.times import Times
 from dynprep.pipeline.trainer import TrainerOptions
-from dynprep.pipeline.watch import Say, Watch
 from dynprep.stages.layout import LayoutStage
 from dynprep.store.locks import Busy
 from dynprep.version import __version__
+from dynprep.watch import Say, Watch
 
 # packages whose version may change a result's bytes
 _PACKAGES = (

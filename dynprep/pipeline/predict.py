@@ -29,9 +29,9 @@ from dynprep.pipeline.refused import why_refused
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.times import Times
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
-from dynprep.pipeline.watch import Advance
 from dynprep.stages.base import Deferred, FrameStage, SceneStage, Stage
 from dynprep.store import NotFinite
+from dynprep.watch import Advance
 
 _LOOK_EVERY = 0.5  # seconds
 _START = "fork" if sys.platform == "linux" else "spawn"  # of reader processes

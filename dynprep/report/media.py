@@ -29,6 +29,7 @@ from dynprep.report.recording import write_recording
 from dynprep.report.trajectories import clouds, load_points
 from dynprep.report.videos import write_video
 from dynprep.store import ItemWriter, Recipe, Result, Store
+from dynprep.watch import Watch, no_progress
 
 Draw = Callable[[ItemWriter], None]
 _Drawing = tuple[str, list[type[Artefact]], dict[str, int], Draw]  # what, of what, options, how
@@ -58,8 +59,10 @@ class SceneMedia:
 class MediaMaker:
     """Draws a scene's media under ``folder``, each once for all runs that share what it shows."""
 
-    def __init__(self, scene: SceneResults, folder: Path, store: Store) -> None:
-        self.scene, self.store = scene, store
+    def __init__(
+        self, scene: SceneResults, folder: Path, store: Store, watch: Watch = no_progress
+    ) -> None:
+        self.scene, self.store, self.watch = scene, store, watch
         self.folder = folder / scene.name
 
     def make(self, stages: Sequence[str], options: LoggerOptions) -> SceneMedia:
@@ -115,9 +118,13 @@ class MediaMaker:
             read: list[type[Artefact]] = [AlignedDisparity, MetricDisparity]
             draw = partial(_draw_cloud, scene, options.points)
             todo.append((_CLOUD_OF, read, {"points": options.points}, draw))
-        with ThreadPoolExecutor(cores()) as pool:
+        drawn = {}
+        with ThreadPoolExecutor(cores()) as pool, self.watch("pictures", len(todo)) as advance:
             results = pool.map(lambda one: self._cached(*one), todo)
-            return {what: result for (what, *_), result in zip(todo, results, strict=True)}
+            for (what, *_), result in zip(todo, results, strict=True):
+                drawn[what] = result
+                advance(1)
+        return drawn
 
     def _cached(
         self, what: str, read: Sequence[type[Artefact]], options: dict[str, int], draw: Draw

@@ -13,6 +13,7 @@ from dynprep.verdicts.finding import Verdict
 from dynprep.viewer.groups import charts, group, player
 from dynprep.viewer.layers import layer
 from dynprep.viewer.space import space
+from dynprep.watch import Watch, no_progress
 
 _LAST = (ParallaxMaps.name,)  # layers that explain others, and come after them
 
@@ -33,7 +34,12 @@ class SceneView:
 
 
 def scene_view(
-    scene: SceneResults, stages: list[str], verdict: Verdict, store: Store, options: ReportOptions
+    scene: SceneResults,
+    stages: list[str],
+    verdict: Verdict,
+    store: Store,
+    options: ReportOptions,
+    watch: Watch = no_progress,
 ) -> SceneView:
     """Gather what is shown of a scene's complete ``stages``, frames first."""
     scene = SceneResults(scene.name, scene.frames, {name: scene.results[name] for name in stages})
@@ -41,11 +47,15 @@ def scene_view(
     artefacts = [Artefact.registry[name] for name in [*names, *(n for n in _LAST if n in stages)]]
     stems = evenly(scene.frames.stems, options.frames)
     groups, curves = [], []
-    for artefact in artefacts:
-        drawn = layer(scene, artefact, stems, store, options.width)
-        if drawn is not None:
-            groups.append(group(artefact, [{"label": "", **drawn}]))
-        curves += scene[artefact].curves(scene)
+    with watch("page", len(artefacts) + 1) as advance:
+        for artefact in artefacts:
+            drawn = layer(scene, artefact, stems, store, options.width)
+            if drawn is not None:
+                groups.append(group(artefact, [{"label": "", **drawn}]))
+            curves += scene[artefact].curves(scene)
+            advance(1)
+        in_3d = space(scene, stems, options.points, store)
+        advance(1)
     marks = {
         stem: [f"{f.stage} {f.what}" for f in findings]
         for stem, findings in verdict.frames().items()
@@ -55,5 +65,5 @@ def scene_view(
     return SceneView(
         player(scene.frames, stems, groups, shown, marks),
         charts(curves),
-        space(scene, stems, options.points, store),
+        in_3d,
     )

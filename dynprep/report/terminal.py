@@ -1,6 +1,7 @@
 """What a run says in the terminal: what will run, how it goes, what came of it."""
 
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,19 +16,25 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from dynprep.errors import printable
+from dynprep.artefacts.images import Images
+from dynprep.errors import folded, printable
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
-from dynprep.pipeline.watch import Advance
 from dynprep.report.summary import Summary, split_details
+from dynprep.watch import Advance
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
 _VERDICT_LINES = 2
 _GAP = (0, 1, 0, 0)  # beside columns: backends have long names
+_WORTH_A_LINE = (
+    1.0  # seconds that a step after the stages takes before it is told of when nobody watches
+)
+_PLACE = 8  # letters of what a folder is
 
 
 class _Rate(ProgressColumn):
@@ -35,12 +42,6 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="cyan")
-
-
-@contextmanager
-def no_progress(name: str, total: int) -> Iterator[Advance]:
-    """Follow a stage without showing anything."""
-    yield lambda count: None
 
 
 class Terminal:
@@ -54,17 +55,27 @@ class Terminal:
         self.watched = watched
 
     def say(self, text: str) -> None:
-        """One line."""
-        self.console.print(printable(text), markup=False, soft_wrap=True)
+        """One line; where people watch, folded between words: paths and names of repositories stay whole."""
+        self._print(text, Text())
 
     def warn(self, text: str) -> None:
         """One line that must be seen."""
-        self.console.print(
-            Text("! ", style="bold yellow") + Text(printable(text)), soft_wrap=not self.watched
-        )
+        self._print(text, Text("! ", style="bold yellow"))
+
+    def place(self, what: str, path: Path) -> None:
+        """Where something is, as a link where the terminal has them."""
+        shown = Text(f"{what:<{_PLACE}} ")
+        shown.append(printable(str(path)), Style(link=path.absolute().as_uri()))
+        self.console.print(shown, soft_wrap=True)
+
+    def _print(self, text: str, before: Text) -> None:
+        text = printable(text)
+        if self.watched:
+            text = folded(text, self.console.width - len(before))
+        self.console.print(before + Text(text), soft_wrap=True)
 
     def plan(self, plan: Plan, choices: dict[str, str], need: int) -> None:
-        """Show which stages run, which results exist, and how much disk the run takes.
+        """Show which stages run and why, which results exist, and how much disk the run takes.
 
         choices: by stage, how the user calls its backend; need: bytes.
         """
@@ -72,12 +83,10 @@ class Terminal:
         first = plan.scenes[0]
         title = first.name if len(plan.scenes) == 1 else f"{len(plan.scenes)} scenes"
         size = f"{first.frames.width}x{first.frames.height}"
-        table = Table(
-            title=Text(printable(f"{title}: {count} frames of {size}")),
-            title_justify="left",
-            box=None,
-            padding=_GAP,
-        )
+        self.say(f"{title}: {count} frame{'s' if count != 1 else ''} of {size}")
+        if (line := helper_line(plan)) is not None:
+            self.say(folded(line, min(self.console.width, _PLAIN_WIDTH)))
+        table = Table(box=None, padding=_GAP)
         for name, side in (
             ("stage", "left"),
             ("backend", "left"),
@@ -112,7 +121,7 @@ class Terminal:
 
     @contextmanager
     def watch(self, name: str, total: int) -> Iterator[Advance]:
-        """A progress bar for a stage; a line at its end when nobody watches."""
+        """A progress bar for a stage, where somebody watches."""
         if not self.watched:
             yield lambda count: None
             return
@@ -126,6 +135,16 @@ class Terminal:
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(name, total=total)
             yield lambda count: progress.advance(task, count)
+
+    @contextmanager
+    def follow(self, name: str, total: int) -> Iterator[Advance]:
+        """As ``watch``, for what comes after the stages; a line at its end if it took a while and nobody watches."""
+        began = time.monotonic()
+        with self.watch(name, total) as advance:
+            yield advance
+        seconds = time.monotonic() - began
+        if not self.watched and seconds >= _WORTH_A_LINE:
+            self.say(f"{name}: {total} in {seconds:.1f} s")
 
     def done(self, run: StageRun) -> None:
         """One line when a stage has ended and nobody watches a bar."""
@@ -172,15 +191,15 @@ class Terminal:
             self.warn(note)
         self._verdict(summary)
         for folder in summary.datasets:
-            self.say(f"dataset  {folder}")
+            self.place("dataset", folder)
         for name, folders in summary.layouts.items():
             for folder in folders:
-                self.say(f"{name:<8} {folder}")
+                self.place(name, folder)
         for media in summary.media:
             if media.recording is not None:
-                self.say(f"rerun    {media.recording}")
+                self.place("rerun", media.recording)
         if report is not None:
-            self.say(f"report   {report}")
+            self.place("report", report)
 
     def _verdict(self, summary: Summary) -> None:
         """At most three lines: what is not good, and where more is said."""
@@ -190,8 +209,9 @@ class Terminal:
             self.warn(line)
         if lines:
             rest = len(lines) - _VERDICT_LINES
-            more = f", {rest} more lines" if rest > 0 else ""
-            self.say(f"verdict  {summary.folder / 'verdict.json'}{more}")
+            if rest > 0:
+                self.say(f"{rest} more such lines in the file named next")
+            self.place("verdict", summary.folder / "verdict.json")
         elif checks:
             self.say(f"verdict  {checks} checks found nothing wrong")
 
@@ -200,3 +220,28 @@ class Terminal:
         wide = max(map(len, shown), default=0)
         for name, value in shown.items():
             self.say(f" {name:<{wide}}  {value:.4g}")
+
+
+def helper_line(plan: Plan) -> str | None:
+    """Which stages run that nobody asked for, and for which that somebody did; None where there are none to run."""
+    stages = plan.stages
+    reads = {name: {artefact.name for artefact in stage.reads()} for name, stage in stages.items()}
+
+    def needed_by(helper: str) -> list[str]:
+        """Stages that were asked for and read it, by themselves or through other helpers."""
+        readers: dict[str, None] = {}
+        for name, stage in stages.items():
+            if helper in reads[name]:
+                readers |= dict.fromkeys(needed_by(name) if stage.is_helper else [name])
+        return [name for name in stages if name in readers]
+
+    waiting: dict[tuple[str, ...], list[str]] = {}
+    for name, stage in stages.items():
+        is_missing = any(plan.todo(name, scene) for scene in plan.scenes)
+        if stage.is_helper and is_missing and name != Images.name:
+            waiting.setdefault(tuple(needed_by(name)), []).append(name)
+    parts = [
+        f"{', '.join(helpers)} for {', '.join(readers)}" if readers else ", ".join(helpers)
+        for readers, helpers in waiting.items()
+    ]
+    return f"also runs {'; '.join(parts)}" if parts else None

@@ -15,24 +15,33 @@ from dynprep.cores import cores
 from dynprep.files import sha256
 from dynprep.scene.truth import Truth
 from dynprep.store import ItemWriter, Recipe, Store
+from dynprep.watch import Watch, no_progress
 
 _FILE = "scores.json"
 _IMPORTING = threading.Lock()
 
 
-def score(scene: SceneResults, stages: Iterable[str], truth: Path | None, store: Store) -> Scores:
+def score(
+    scene: SceneResults,
+    stages: Iterable[str],
+    truth: Path | None,
+    store: Store,
+    watch: Watch = no_progress,
+) -> Scores:
     """Scores against the truth, by name, of the results of ``stages``. Empty without truth."""
     if truth is None:
         return {}
     files = sorted(path for path in truth.rglob("*") if path.is_file())
     content = "\n".join(f"{path.relative_to(truth)} {sha256(path)}" for path in files)
     outside = {"file:truth": hashlib.sha256(content.encode()).hexdigest()}
-    return _score_all(scene, stages, store, Truth(truth), outside)
+    return _score_all(scene, stages, store, Truth(truth), outside, watch)
 
 
-def consistency(scene: SceneResults, stages: Iterable[str], store: Store) -> Scores:
+def consistency(
+    scene: SceneResults, stages: Iterable[str], store: Store, watch: Watch = no_progress
+) -> Scores:
     """What can be said of the results of ``stages`` without truth, by name."""
-    return _score_all(scene, stages, store, None, {})
+    return _score_all(scene, stages, store, None, {}, watch)
 
 
 def _score_all(
@@ -41,6 +50,7 @@ def _score_all(
     store: Store,
     truth: Truth | None,
     outside: dict[str, str],
+    watch: Watch,
 ) -> Scores:
     artefacts = [Artefact.registry[name] for name in stages]
     shown = {*artefacts, Images}
@@ -64,9 +74,13 @@ def _score_all(
         for scorer in artefact.scorers
         if scorer.against_truth == (truth is not None) and set(scorer.reads) <= shown
     ]
-    with ThreadPoolExecutor(cores()) as pool:
-        every = pool.map(lambda pair: cached(*pair), todo)
-        return {name: value for scores in every for name, value in scores.items()}
+    what = "consistency" if truth is None else "scores"
+    every: Scores = {}
+    with ThreadPoolExecutor(cores()) as pool, watch(what, len(todo)) as advance:
+        for scores in pool.map(lambda pair: cached(*pair), todo):
+            every |= scores
+            advance(1)
+    return every
 
 
 def _write(

@@ -14,6 +14,7 @@ from dynprep.verdicts import camera, depth, frames, masks, motion
 from dynprep.verdicts.check import Check, Measures
 from dynprep.verdicts.finding import Finding, Verdict
 from dynprep.verdicts.options import VerdictBounds
+from dynprep.watch import Watch, no_progress
 
 CHECKS: tuple[Check, ...] = (
     *frames.CHECKS,
@@ -32,13 +33,17 @@ def judge(
     bounds: VerdictBounds,
     store: Store,
     among: Sequence[Check] = CHECKS,
+    watch: Watch = no_progress,
 ) -> Verdict:
     """The verdict on a scene's complete results. complete: names of their stages; among: checks that are made where
     they can be."""
     known = replace(scene, results={k: v for k, v in scene.results.items() if k in complete})
     checks = [c for c in among if c.of in known and all(a in known for a in c.reads)]
-    with ThreadPoolExecutor(cores()) as pool:
-        every = list(pool.map(lambda check: _measures(check, known, store), checks))
+    with ThreadPoolExecutor(cores()) as pool, watch("verdict", len(checks)) as advance:
+        every = []
+        for measured in pool.map(lambda check: _measures(check, known, store), checks):
+            every.append(measured)
+            advance(1)
     findings: list[Finding] = []
     measures: dict[str, Measures] = {}
     stems = scene.frames.stems

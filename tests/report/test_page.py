@@ -25,7 +25,13 @@ def made(made_small: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(
         made_small, root / "store", ignore=shutil.ignore_patterns("references", "locks")
     )
-    return runner(root)(*SMALL, "report.page=true", "report.points=3000", "normals=from_depth", "points.mask_erosion=0")
+    return runner(root)(
+        *SMALL,
+        "report.page=true",
+        "report.points=3000",
+        "normals=from_depth",
+        "points.mask_erosion=0",
+    )
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """It stops when told to, says so, and leaves no process behind."""
 
+import json
 import os
 import signal
 import sys
@@ -71,6 +72,8 @@ def test_a_signal_ends_it_in_time(number: int, to_group: bool, tmp_path: Path) -
     assert done.stderr.splitlines()[-1] == f"dynprep: {MESSAGE}"
     assert "Traceback" not in done.stderr
     assert gone(process.pid, 5)
+    (record,) = (tmp_path / "outputs" / "runs").glob("2*/*/run.json")
+    assert json.loads(record.read_text())["status"] == "stopped"
 
 
 def test_stopped_in_several_ranks_and_the_rerun_gives_the_same_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,75 @@
+"""What a job of a multirun says: a line at its start, one a stage, one at its end."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from dynprep.errors import printable
+from dynprep.metrics.headlines import figures
+from dynprep.pipeline.execute import StageRun
+from dynprep.pipeline.plan import Plan
+from dynprep.record import Job
+from dynprep.report.summary import Summary
+from dynprep.report.terminal import Terminal
+from dynprep.watch import Advance
+
+LOG = "terminal.log"  # in the folder of a job that runs beside others
+_told: set[str] = set()  # warnings that an earlier job of this process has given
+_FIGURES = 1
+
+
+class JobTerminal(Terminal):
+    """A job's lines: on the screen where jobs run one after the other, else in a file of the job's folder."""
+
+    def __init__(self, job: Job, folder: Path) -> None:
+        super().__init__()
+        self.job = job
+        if job.in_parallel:
+            self.watched = False
+            folder.mkdir(parents=True, exist_ok=True)
+            log = (folder / LOG).open("w", encoding="utf-8", buffering=1)
+            self.console = Console(file=log, width=self.console.width, highlight=False)
+        self.say(job.label)
+
+    def warn(self, text: str) -> None:
+        """As ``Terminal.warn``; what an earlier job said is not said again."""
+        if self.job.in_parallel or text not in _told:
+            _told.add(text)
+            super().warn(text)
+
+    def plan(self, plan: Plan, choices: dict[str, str], need: int) -> None:
+        """Nothing: jobs of a multirun are alike."""
+
+    def done(self, run: StageRun) -> None:
+        """One line for a stage that had something to do."""
+        if run.made:
+            found = f", {run.found} found" if run.found else ""
+            self.say(f"  {run.name:<14} {run.made} made{found}, {run.seconds:.1f} s")
+
+    @contextmanager
+    def follow(self, name: str, total: int) -> Iterator[Advance]:
+        """A bar where somebody watches, no line."""
+        with self.watch(name, total) as advance:
+            yield advance
+
+    def close(self, summary: Summary, report: Path | None) -> None:
+        """One line: how long it took, the first figures, where it is."""
+        made = sum(run.made for run in summary.runs)
+        first = next(iter(summary.scores), None) or next(iter(summary.consistency), None)
+        scores = {**summary.scores.get(first or "", {}), **summary.consistency.get(first or "", {})}
+        said = [f"{f.label} {f.value} {f.unit}" for f in figures(scores)[:_FIGURES]]
+        findings = sum(len(verdict.findings) for verdict in summary.verdicts.values())
+        if findings:
+            said.append(f"{findings} finding{'s' if findings > 1 else ''}")
+        how = "" if made else ", all was in the store"
+        for note in summary.notes:
+            self.warn(note)
+        parts = [f"{self.job.title} done in {summary.seconds:.1f} s{how}", *said]
+        self.say(printable("; ".join(parts)))
+
+
+def terminal_of(job: Job, folder: Path) -> Terminal:
+    """The terminal of a run by itself, or of a job of a multirun."""
+    return Terminal() if job.sweep is None else JobTerminal(job, folder)
