@@ -13,7 +13,7 @@ from dynprep.pipeline.faults import plain_errors
 from dynprep.record import Job, Record
 from dynprep.report.job_terminal import terminal_of
 from dynprep.report.summary import Summary
-from dynprep.run_file import RUNNING, STOPPED
+from dynprep.run_file import FAILED, RUNNING, STOPPED
 from dynprep.run_state import RunState
 
 STEPS = (
@@ -61,12 +61,15 @@ def _failure_recorded(state: RunState) -> Iterator[None]:
         yield
     except BaseException as error:
         failure = str(error) or type(error).__name__
-        is_stopped = isinstance(error, KeyboardInterrupt)
+        if isinstance(error, KeyboardInterrupt):
+            failure, status = STOPPED, STOPPED
+        else:
+            status = FAILED
         if state.summary is None or not isinstance(error, Exception):
             if state.record.values["status"] == RUNNING:
-                state.record.end(
-                    STOPPED if is_stopped else failure, STOPPED if is_stopped else None
-                )
+                state.record.end(failure, status)
+            if state.logger is not None:
+                state.logger.abandon(failure)
             raise
         state.summary.failure = failure
         for step in (steps.evaluate, steps.report) if not state.summary.media else ():
@@ -75,5 +78,7 @@ def _failure_recorded(state: RunState) -> Iterator[None]:
             except Exception as second:
                 state.terminal.warn(f"no report: {second}")
                 break
+        if state.logger is not None:
+            state.logger.abandon(failure)
         steps.record(state)
         raise

@@ -11,6 +11,7 @@ from dynprep.export.layouts import LayoutWriter
 from dynprep.pipeline.execute import versions
 from dynprep.pipeline.plan import Plan
 from dynprep.record import Job, Record
+from dynprep.report.run_logger import RunLogger
 from dynprep.report.summary import Summary
 from dynprep.report.terminal import Terminal
 from dynprep.store import Store
@@ -21,7 +22,7 @@ class RunState:
     """What the steps of a run share; each fills what it is named for.
 
     config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
-    record, the page and the media; settings: by ``resolve``; store, writers, plan, summary: by ``plan``;
+    record, the page and the media; settings: by ``resolve``; store, writers, plan, summary, logger: by ``plan``;
     seconds: that each step took, by its name.
     """
 
@@ -33,6 +34,7 @@ class RunState:
     terminal: Terminal
     settings: Settings = field(init=False)
     store: Store = field(init=False)
+    logger: RunLogger | None = None
     writer: DatasetWriter = field(init=False)
     layout_writer: LayoutWriter = field(init=False)
     plan: Plan = field(init=False)
@@ -44,6 +46,12 @@ class RunState:
         """The summary, once there is a plan."""
         assert self.summary is not None
         return self.summary
+
+    @property
+    def told(self) -> RunLogger:
+        """The logger, once there is a plan."""
+        assert self.logger is not None
+        return self.logger
 
     def origin(self) -> dict[str, Any]:
         """What a dataset's provenance says of this run."""

@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import Plan, ScenePlan, choose_stages, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
 from dynprep.record import describe_scenes
+from dynprep.report.loggers import logger_of
 from dynprep.report.options import check_logger
 from dynprep.report.summary import Summary
 from dynprep.run_state import RunState
@@ -44,6 +46,9 @@ from dynprep.verdicts.early import EarlyVerdict
 from dynprep.verdicts.finding import Verdict
 from dynprep.verdicts.judge import JUDGED
 from dynprep.verdicts.judge import judge as judge_scene
+from dynprep.watch import Advance
+
+_TAGGED = ("data", "resolution", "experiment")  # groups of no stage that tags name too
 
 
 def resolve(run: RunState) -> None:
@@ -118,6 +123,20 @@ def plan(run: RunState) -> None:
     run.summary = Summary(
         name, run.folder, run.job.command, dict(run.config), chosen.choices, versions()
     )
+    preload.wait()  # stages fork readers
+    run.logger = logger_of(chosen.logger, run.job)
+    run.logger.begin(run.outcome, _tags(run))
+
+
+def _tags(run: RunState) -> list[str]:
+    """The choices that decide what comes out, such as ``masks=motion``."""
+    stages = (stage for stage in run.settings.stages.values() if not stage.is_helper)
+    groups = dict.fromkeys([*_TAGGED, *(run.settings.groups[stage.name] for stage in stages)])
+    return [
+        f"{group}={run.choices[group]}"
+        for group in groups
+        if run.choices.get(group, "null") != "null"
+    ]
 
 
 def _names(plan: Plan) -> list[str]:
@@ -180,7 +199,6 @@ def _check_plan(run: RunState) -> None:
 def execute(run: RunState) -> None:
     """Compute what the store lacks, stage by stage over all scenes."""
     chosen, run_plan = run.settings, run.plan
-    preload.wait()  # stages fork readers
     with plain_errors("dataset_dir", chosen.dataset_dir):
         need = check_disk(run_plan, chosen.dataset_dir, run.writer.link)
         run.terminal.plan(run_plan, chosen.choices, need)
@@ -193,19 +211,34 @@ def execute(run: RunState) -> None:
             if name == Images.name:
                 for scene in run_plan.scenes:
                     load_frame_table(scene)
+            _log_stage(run, done)
             if done.made:
                 _judge_what_is_ready(run, early, name)
 
 
 def _run_stage(run: RunState, name: str) -> StageRun:
     """Make what the store lacks of one stage, and say how it went."""
-    options, terminal = run.settings, run.terminal
-    done = run_stage(
-        run.plan, name, options.trainer, options.run.batch_size, terminal.watch, terminal.say
-    )
+    options, terminal, logger = run.settings, run.terminal, run.told
+
+    def watch(stage: str, total: int) -> AbstractContextManager[Advance]:
+        return logger.stage(terminal.watch, stage, total)
+
+    done = run_stage(run.plan, name, options.trainer, options.run.batch_size, watch, terminal.say)
     run.outcome.runs.append(done)
     terminal.done(done)
     return done
+
+
+def _log_stage(run: RunState, done: StageRun) -> None:
+    """Tell the logger how a stage went, with its pictures."""
+    from dynprep.report.media import MediaMaker
+
+    media = []
+    if run.told.wants_pictures:
+        for scene in run.plan.scenes:
+            maker = MediaMaker(scene.read(), run.folder / "media", run.store)
+            media.append(maker.draw([done.name], run.settings.logger))
+    run.told.stage_done(done, media)
 
 
 def _judge_what_is_ready(run: RunState, early: Mapping[str, EarlyVerdict], stage: str) -> None:
@@ -297,7 +330,6 @@ def _notes(scene: ScenePlan, stages: list[str]) -> list[str]:
 
 def report(run: RunState) -> None:
     """Draw what is complete, write the page, tell the loggers, close the terminal's account."""
-    from dynprep.report.loggers import log
     from dynprep.report.media import MediaMaker
     from dynprep.report.page import write_report
     from dynprep.report.scene_page import scene_view
@@ -322,12 +354,14 @@ def report(run: RunState) -> None:
         summary.peak_memory = _peak_memory()
         page = write_report(summary, views) if run.settings.report.page else None
         with run.terminal.follow(options.kind, 1):
-            log(summary, options)
+            run.told.end(summary)
         # once more, since the page cannot show how long it took itself
         summary.seconds = time.time() - run.record.started
         if summary.failure is None:
             summary.objective = summary.named(run.settings.run.objective)
             run.terminal.close(summary, page)
+            for line in run.told.closing:
+                run.terminal.say(line)
 
 
 def record(run: RunState) -> None:

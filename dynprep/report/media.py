@@ -67,6 +67,18 @@ class MediaMaker:
 
     def make(self, stages: Sequence[str], options: LoggerOptions) -> SceneMedia:
         """Everything that there is to show of the stages whose results are complete."""
+        media = self.draw(stages, options)
+        if options.rerun:
+            media.recording = self.folder / _RECORDING
+            complete = {name: self.scene.results[name] for name in stages}
+            with atomic_path(media.recording) as temporary:
+                write_recording(
+                    SceneResults(self.scene.name, self.scene.frames, complete), temporary
+                )
+        return media
+
+    def draw(self, stages: Sequence[str], options: LoggerOptions) -> SceneMedia:
+        """Pictures, videos and clouds of some stages, whose results are complete."""
         scene = self.scene
         media = SceneMedia(scene.name)
         artefacts = [Artefact.registry[name] for name in stages]
@@ -89,11 +101,6 @@ class MediaMaker:
         if PointTrajectories in artefacts:
             at = [scene.number(stem) for stem in evenly(scene.frames.stems, options.samples)]
             media.clouds = clouds(load_points(scene, options.points), at)
-        if options.rerun:
-            media.recording = self.folder / _RECORDING
-            complete = {artefact.name: scene.results[artefact.name] for artefact in artefacts}
-            with atomic_path(media.recording) as temporary:
-                write_recording(SceneResults(scene.name, scene.frames, complete), temporary)
         return media
 
     def _draw(
@@ -114,7 +121,7 @@ class MediaMaker:
             if artefact.video_title and stems.get(artefact.name):
                 draw = partial(_draw_video, scene, artefact, options.video_frames)
                 todo.append((_video_of(artefact), [artefact], frames, draw))
-        if AlignedDisparity in artefacts and MetricDisparity in artefacts:
+        if AlignedDisparity in artefacts and MetricDisparity in scene:
             read: list[type[Artefact]] = [AlignedDisparity, MetricDisparity]
             draw = partial(_draw_cloud, scene, options.points)
             todo.append((_CLOUD_OF, read, {"points": options.points}, draw))
