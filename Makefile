@@ -4,9 +4,10 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 EXTRAS := $(VENV)/.ready-extras
+SITE := $(VENV)-site
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast thorough faults lint docs clean
+.PHONY: help demo test fast thorough faults lint docs site clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 8
@@ -42,8 +43,17 @@ lint: $(READY) ## style and types
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
 
-docs: $(READY) ## write docs/options.md anew from conf/
-	$(RUN) -m dynprep.config.reference
+docs: $(READY) ## write the pages of docs/ that come from conf/ anew
+	$(RUN) -m dynprep.config.pages
+
+# in an environment of its own: nothing of it is needed to run or to test
+$(SITE)/.ready: requirements-site.lock
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-site.lock
+	@touch $@
+
+site: $(SITE)/.ready ## build the documentation's site into outputs/site; a broken link fails
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/python -m mkdocs build --strict --quiet
 
 clean: ## remove the virtual environment (results in outputs/ stay)
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(SITE)

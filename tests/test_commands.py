@@ -59,6 +59,7 @@ def test_the_verbs_are_these() -> None:
         "export",
         "check",
         "pick",
+        "cite",
     ]
 
 

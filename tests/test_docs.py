@@ -19,6 +19,7 @@ from dynprep.artefacts import Artefact
 from dynprep.conf_folder import choices_of, read_choice
 from dynprep.config import reference
 from dynprep.config.build import settings
+from dynprep.config.pages import pages
 from tests.conftest import ROOT, SMALL, RunHere, composed, sliding, write_frames, write_video
 
 Main = Callable[..., subprocess.CompletedProcess[str]]
@@ -313,8 +314,45 @@ def test_options_that_the_recipes_page_names_exist() -> None:
         settings(*composed([*given, option, *folders]))
 
 
-def test_options_page_is_current() -> None:
-    assert (ROOT / "docs" / "options.md").read_text() == reference.page(), "run make docs"
+def test_written_pages_are_current() -> None:
+    for name, text in pages().items():
+        assert (ROOT / "docs" / name).read_text() == text, f"{name}: run make docs"
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    docs = {path.name: path.read_text() for path in (ROOT / "docs").glob("*.md")}
+    headings = {
+        name: {
+            re.sub(r"[^\w -]", "", h).strip().lower().replace(" ", "-")
+            for h in re.findall(r"^#+ (.+)$", text, re.M)
+        }
+        for name, text in docs.items()
+    }
+    for name, text in docs.items():
+        for target in re.findall(r"\]\((?!http)([^)#]*(?:#[\w-]+)?)\)", text):
+            page, _, anchor = target.partition("#")
+            assert not page or (ROOT / "docs" / page).is_file(), f"{name}: {target}"
+            assert not anchor or anchor in headings[page or name], f"{name}: {target}"
+
+
+def _anchor(heading: str) -> str:
+    return re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-")
+
+
+def test_the_site_shows_every_page_once() -> None:
+    site = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    shown = [page for entry in site["nav"] for page in _leaves(entry)]
+    assert sorted(shown) == sorted(path.name for path in (ROOT / "docs").glob("*.md"))
+
+
+def _leaves(entry: object) -> list[str]:
+    if isinstance(entry, dict):
+        return [page for value in entry.values() for page in _leaves(value)]
+    return (
+        [page for part in entry for page in _leaves(part)]
+        if isinstance(entry, list)
+        else [str(entry)]
+    )
 
 
 def test_every_option_has_type_unit_and_effect() -> None:

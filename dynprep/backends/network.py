@@ -27,8 +27,8 @@ class Network(Stage):
     """The options of a network, mixed into a stage's kind.
 
     hub, revision, files: where the weights are published; checkpoint: a local copy instead; licence, commercial,
-    parameters (millions): what a user should know of them. A network of another size than ``parameters`` is
-    refused, unless that is None.
+    parameters (millions): what a user should know of them; cite: keys of the papers in ``dynprep cite``. A network of
+    another size than ``parameters`` is refused, unless that is None.
     """
 
     hub: str = field(metadata=NEUTRAL)
@@ -38,6 +38,7 @@ class Network(Stage):
     licence: str = field(metadata=NEUTRAL)
     commercial: bool = field(metadata=NEUTRAL)
     parameters: Positive | None = field(metadata=NEUTRAL)
+    cite: list[str] = field(metadata=NEUTRAL)
 
     uses_device = True
     group: ClassVar[str]  # of the configuration, for messages

@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "export",
     "check": "check",
     "pick": "pick",
+    "cite": "cite",
 }
 
 

@@ -1,7 +1,6 @@
-"""docs/options.md, written from conf/: every option of every choice. ``python -m dynprep.config.reference``."""
+"""docs/options.md, written from conf/: every option of every choice."""
 
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +9,9 @@ from typing import Any, get_type_hints
 from dynprep.conf_folder import CONF, choices_of, read_choice, shared_parts
 from dynprep.config.build import DatasetOptions, RunOptions, StoreOptions
 from dynprep.config.typed import TARGET, locate, option_types, ranges_of
-from dynprep.files import write_bytes
 from dynprep.foreign import describe_type
 from dynprep.report.options import CompareOptions, ReportOptions
 
-_PAGE = Path(__file__).resolve().parents[2] / "docs" / "options.md"
 _UNIT = re.compile(r"^\[([^\]]+)\] ")  # how a comment begins
 _ASIDE = ("hydra", "experiment")
 _LINE = re.compile(r"^( *)([\w.]+):\s*((?:[^#\s].*?)?)(?:\s+#\s*(.*))?$")
@@ -188,17 +185,3 @@ def _default(option: Option, defaults: Mapping[str, Mapping[str, str]]) -> str:
 
 def _cell(text: str) -> str:
     return text.replace("|", "\\|")
-
-
-def main() -> int:
-    """Write the page; with ``--check`` only say whether it is current."""
-    if "--check" in sys.argv:
-        current = _PAGE.is_file() and _PAGE.read_text() == page()
-        print(f"{_PAGE.name}: " + ("current" if current else "stale; run make docs"))
-        return 0 if current else 1
-    write_bytes(_PAGE, page().encode())
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -23,7 +23,9 @@ from dynprep.report.summary import Summary
 from dynprep.store.references import PROVENANCE
 from dynprep.watch import Advance, Watch
 
-_EVERY = 1.0  # seconds between two reports of a stage's progress, and between two writes of W&B's file
+_EVERY = (
+    1.0  # seconds between two reports of a stage's progress, and between two writes of W&B's file
+)
 _FLUSH = "x_transaction_log_flush_interval"  # the name of the latter in W&B's settings
 _LONGEST_TAG = 64  # letters that W&B takes
 _CURVES = ("scale", "shift", "inliers", "residual")

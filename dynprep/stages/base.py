@@ -52,7 +52,7 @@ class Stage(ABC):
     makes: the artefact that is written. kind_version, backend_version: raised when the same options give other
     bytes, the first for all backends of the kind. backend_id: names the backend in the store's keys, whatever
     its class is called and wherever it stands. is_helper: other stages ask for it, users do not. uses_device:
-    it has a network, which runs on the accelerator.
+    it has a network, which runs on the accelerator. cites: keys of the papers that it is from, for ``dynprep cite``.
     """
 
     context: StageContext = field(repr=False)
@@ -63,6 +63,7 @@ class Stage(ABC):
     backend_version: ClassVar[int] = 1
     is_helper: ClassVar[bool] = False
     uses_device: ClassVar[bool] = False
+    cites: ClassVar[tuple[str, ...]] = ()
 
     @property
     def name(self) -> str:

@@ -39,6 +39,7 @@ class DisOpticalFlow(FrameStage[FlowSample, Float32Array]):
 
     makes = OpticalFlow
     kind_version = 1
+    cites = ("kroeger2016dis",)
     backend_id = "dis"
     is_helper = True
 

@@ -45,6 +45,7 @@ class PropagatedMasks(Prompted, ClipMasks):
     flow_weight: Positive
     support: Share
 
+    cites = ("rother2004grabcut",)
     backend_id = "propagate"
     backend_version = 2
     labels_cells = True

@@ -1,0 +1,1 @@
+"""What to cite for what a run used."""
