@@ -39,9 +39,8 @@ def _used(record: RecordShape) -> Iterator[tuple[str, Sequence[str]]]:
             node = _node(record["config"], result["group"])
             if node is None:
                 continue
-            papers: Sequence[str] = node.get("cite") or getattr(
-                locate(node[TARGET], result["group"]), "cites", ()
-            )
+            backend = locate(node[TARGET], result["group"])
+            papers: Sequence[str] = node.get("cite", getattr(backend, "cites", ()))
             said = result["group"] if result["helper"] else f"{result['group']}={result['choice']}"
             yield said if papers else name, papers
 
