@@ -348,13 +348,14 @@ _MARIGOLD: dict[Size, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def marigold(folder: Path, size: Size = "tiny", lcm: bool = False) -> Path:
-    """Marigold; published: Stable Diffusion 2's networks with eight input channels."""
+def marigold(folder: Path, size: Size = "tiny", lcm: bool = False, normals: bool = False) -> Path:
+    """Marigold for depth or normals; published: Stable Diffusion 2's networks with eight input channels."""
     from diffusers import (
         AutoencoderKL,
         DDIMScheduler,
         LCMScheduler,
         MarigoldDepthPipeline,
+        MarigoldNormalsPipeline,
         UNet2DConditionModel,
     )
     from transformers import CLIPTextConfig, CLIPTextModel
@@ -378,7 +379,14 @@ def marigold(folder: Path, size: Size = "tiny", lcm: bool = False) -> Path:
     )
     scheduler = LCMScheduler if lcm else DDIMScheduler
     steps = {"default_denoising_steps": 2, "default_processing_resolution": 64}
-    MarigoldDepthPipeline(
+    kind: dict[str, Any] = {
+        "prediction_type": "depth",
+        "scale_invariant": True,
+        "shift_invariant": True,
+    }
+    if normals:
+        kind = {"prediction_type": "normals", "use_full_z_range": True}
+    (MarigoldNormalsPipeline if normals else MarigoldDepthPipeline)(
         unet=unet,
         vae=vae,
         scheduler=scheduler(
@@ -386,9 +394,7 @@ def marigold(folder: Path, size: Size = "tiny", lcm: bool = False) -> Path:
         ),
         text_encoder=CLIPTextModel(text),
         tokenizer=_tokenizer(folder / "words"),
-        prediction_type="depth",
-        scale_invariant=True,
-        shift_invariant=True,
+        **kind,
         **(steps if size == "tiny" else {}),
     ).save_pretrained(folder)
     return folder
@@ -634,6 +640,7 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
         f"metric_depth/unidepth_v2_{v}": partial(unidepth, size="published", variant=v)
         for v in ("vits14", "vitb14", "vitl14")
     },
+    "normals/marigold": partial(marigold, size="published", normals=True),
     "metric_depth/depth_pro": partial(depth_pro, size="published"),
 }
 

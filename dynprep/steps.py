@@ -116,16 +116,23 @@ def plan(run: RunState) -> None:
             _remember(run, used)
         choose_stages(run.plan, JUDGED)
         _check_plan(run)
-    if run.job.sweep is None:
-        point_to_latest(run.folder)
+    _begin(run)
+
+
+def _begin(run: RunState) -> None:
+    """Nothing is refused any more: the logger is told, and ``latest`` points here."""
+    chosen = run.settings
     name = "+".join(scene.name for scene in run.plan.scenes)
     name = name if run.job.number is None else f"{name}/{run.job.number}"
-    run.summary = Summary(
+    summary = Summary(
         name, run.folder, run.job.command, dict(run.config), chosen.choices, versions()
     )
     preload.wait()  # stages fork readers
-    run.logger = logger_of(chosen.logger, run.job)
-    run.logger.begin(run.outcome, _tags(run))
+    logger = logger_of(chosen.logger, run.job)
+    logger.begin(summary, _tags(run))
+    run.logger, run.summary = logger, summary
+    if run.job.sweep is None:
+        point_to_latest(run.folder)
 
 
 def _tags(run: RunState) -> list[str]:

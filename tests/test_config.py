@@ -42,6 +42,7 @@ GROUPS = {
     "prior": {"aligned", "none", "marigold", "marigold_lcm", "marigold_v1_0"},
     "flow": {"dis", "alltracker", "alltracker_tiny"},
     "points": {"lifted", "none"},
+    "normals": {"from_depth", "marigold"},
     "layout": {
         "adagar", "colmap", "glb", "megasam", "mosca", "nerfies", "ply", "shape_of_motion", "vipe",
     },

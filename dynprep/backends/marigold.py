@@ -1,10 +1,10 @@
-"""Marigold (Ke et al. 2024): affine-invariant depth by diffusion, from ``diffusers``."""
+"""Marigold (Ke et al. 2024, 2025): depth or surface normals by diffusion, from ``diffusers``."""
 
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from dynprep.arrays import Float32Array, UInt8Array
 from dynprep.artefacts.base import Artefact, Scene
@@ -14,6 +14,9 @@ from dynprep.errors import UserError
 from dynprep.models.inference import InferenceOptions, to_host
 from dynprep.options import AtLeastOne, Seed
 from dynprep.weights.tensors import damaged, mismatch
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SEEDS = 2**63  # numbers that a generator takes
 
@@ -29,7 +32,10 @@ class MarigoldSample:
 @dataclass
 class Marigold(Network):
     """Frames are computed one at a time, so that the bytes of one never depend on which others
-    shared its device; the ensemble is the batch."""
+    shared its device; the ensemble is the batch.
+
+    predicts: what the checkpoint must give, as its configuration calls it.
+    """
 
     steps: AtLeastOne
     ensemble: AtLeastOne
@@ -37,6 +43,7 @@ class Marigold(Network):
     seed: Seed
 
     one_by_one = True
+    predicts: ClassVar[str] = "depth"
 
     def key_options(self) -> dict[str, Any]:
         # how many are computed at once decides the order in which noise is drawn
@@ -56,8 +63,6 @@ class Marigold(Network):
         from transformers import CLIPTextModel
         from transformers.utils import logging as text_logging
 
-        from dynprep.backends.marigold_pipeline import Float32Marigold
-
         logging.set_verbosity_error()
         logging.disable_progress_bar()
         text_logging.set_verbosity_error()
@@ -70,16 +75,22 @@ class Marigold(Network):
         }
         loaded = {name: self._part(folder, name, kind) for name, kind in parts.items()}
         try:
-            pipe = Float32Marigold.from_pretrained(folder, local_files_only=True, **loaded)
+            pipe = self.pipeline().from_pretrained(folder, local_files_only=True, **loaded)
         except Exception as error:  # whatever the library finds wrong with the files
             raise damaged(folder, error) from None
-        if pipe.config.prediction_type != "depth":
+        if pipe.config.prediction_type != self.predicts:
             raise UserError(
-                f"{self.group}.checkpoint={folder}: gives {pipe.config.prediction_type}, not depth; use "
+                f"{self.group}.checkpoint={folder}: gives {pipe.config.prediction_type}, not {self.predicts}; use "
                 f"{self.hub}"
             )
         pipe.set_progress_bar_config(disable=True)
         return pipe
+
+    def pipeline(self) -> Any:
+        """The library's pipeline that the parts are put into."""
+        from dynprep.backends.marigold_pipeline import Float32Marigold
+
+        return Float32Marigold
 
     def _part(self, folder: Path, name: str, kind: Any) -> Any:
         """One of the pipeline's networks; UserError unless its file holds all of it."""
@@ -121,14 +132,15 @@ class Marigold(Network):
 
     def depths(self, samples: Sequence[MarigoldSample]) -> list[Callable[[], Float32Array]]:
         """Depth (H, W) in [0, 1] of every sample, 0 = near."""
-        return [self._depth(sample) for sample in samples]
+        return [to_host(self.predicted(sample)[0, 0].float()) for sample in samples]
 
-    def _depth(self, sample: MarigoldSample) -> Callable[[], Float32Array]:
+    def predicted(self, sample: MarigoldSample) -> "Tensor":
+        """What the pipeline gives of a sample: (1, C, H, W), C is 1 for depth and 3 for normals."""
         import torch
 
         image = self.tensor([sample.rgb.transpose(2, 0, 1)]).float() / 255
         with torch.inference_mode():
-            output = self.network(
+            output: Tensor = self.network(
                 image,
                 num_inference_steps=self.steps,
                 ensemble_size=self.ensemble,
@@ -138,7 +150,7 @@ class Marigold(Network):
                 generator=torch.Generator("cpu").manual_seed(sample.seed),
                 output_type="pt",
             ).prediction
-        return to_host(output[0, 0].float())
+        return output
 
 
 def _take_float32(unet: Any, options: InferenceOptions, device: Any) -> None:

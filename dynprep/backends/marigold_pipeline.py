@@ -1,11 +1,11 @@
-"""Marigold's pipeline from ``diffusers``, whose images stay in float32 when its UNet does not."""
+"""Marigold's pipelines from ``diffusers``, whose images stay in float32 when their UNet does not."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from diffusers import MarigoldDepthPipeline
+from diffusers import MarigoldDepthPipeline, MarigoldNormalsPipeline
 from torch import Tensor
 
 
@@ -30,6 +30,15 @@ class Float32Marigold(MarigoldDepthPipeline):  # type: ignore[misc]
                 depth, *settings, **named
             )
         return merged
+
+
+class Float32MarigoldNormals(MarigoldNormalsPipeline):  # type: ignore[misc]
+    """The published pipeline of normals, whose ``dtype`` is float32 for the same reason."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The number format of images and latents outside of the UNet."""
+        return torch.float32
 
 
 @contextmanager

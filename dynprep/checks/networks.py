@@ -8,6 +8,7 @@ from typing import Any
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.masks import ObjectMasks
+from dynprep.artefacts.normals import Normals
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.backends.network import Network
 from dynprep.checks.clip import KnownClip
@@ -20,6 +21,7 @@ from dynprep.checks.values import (
     covered,
     is_constant,
     nearness,
+    turned,
 )
 from dynprep.errors import UserError
 from dynprep.files import human_bytes
@@ -223,6 +225,9 @@ def _of_its_kind(
     elif isinstance(artefact, ObjectMasks):
         name, value = "a marked object is found: J", covered(artefact, clip.truth)
         least = bounds.covered
+    elif isinstance(artefact, Normals):
+        name, value = "surfaces face where they do: mean cosine", turned(artefact, clip.truth)
+        least = bounds.turned
     else:
         return
     good = value >= least

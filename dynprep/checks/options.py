@@ -14,6 +14,7 @@ class CheckBounds:
     nearness: Annotated[float, Range(least=-1, most=1)]
     tracked: Annotated[float, Range(least=0, most=100)]
     covered: Share
+    turned: Annotated[float, Range(least=-1, most=1)]
     half_error: Positive
     batch_error: Positive
     recorded_error: Positive

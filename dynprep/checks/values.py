@@ -12,11 +12,16 @@ from dynprep.arrays import AnyArray, Float64Array
 from dynprep.artefacts.base import Artefact
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.masks import ObjectMasks
+from dynprep.artefacts.normals import Normals
 from dynprep.artefacts.tracks import PairTracks
+from dynprep.backends.normals.from_depth import normals_of
 from dynprep.scene.truth import Truth
 
 _LEAST_SPREAD = 1e-4  # share of its size below which a map counts as constant
 _FEWEST = 100  # pixels that a correlation is made of, at least
+_SMOOTHING = (
+    1.0  # pixels of the Gaussian that true depth is smoothed with, before its normals are taken
+)
 _STEP = 4  # pixels between those that are compared with the truth
 
 
@@ -112,6 +117,23 @@ def covered(artefact: ObjectMasks, truth: Truth) -> float:
         mask = artefact.of(frame.stem)
         overlaps.append(jaccard(mask, _at_size(truth.label(frame.index), mask.shape) == number))
     return float(np.mean(overlaps))
+
+
+def turned(artefact: Normals, truth: Truth) -> float:
+    """Mean cosine of the angle between normals and those of the true depth, 1 for the same directions."""
+    assert truth.poses is not None  # of the demo, on which networks are run
+    camera = truth.poses["intrinsics"]
+    cosines = []
+    for frame in artefact.frames.table:
+        normals = artefact.of(frame.stem)
+        depth = _at_size(truth.depth(frame.index), normals.shape[:2])
+        known = np.isfinite(depth) & (depth > 0)
+        disparity = np.divide(1, depth, out=np.zeros(depth.shape, np.float32), where=known)
+        true = normals_of(disparity, camera, _SMOOTHING)
+        both = normals.any(-1) & true.any(-1)
+        cosines.append((normals * true).sum(-1)[both])
+    every = np.concatenate(cosines)
+    return float(every.mean()) if every.size else float("nan")
 
 
 def _at_size(depth: AnyArray, size: tuple[int, ...]) -> AnyArray:

@@ -91,7 +91,7 @@ class WandbLogger(RunLogger):
 
     @property
     def wants_pictures(self) -> bool:
-        return self.options.mode != "disabled"
+        return True
 
     def stage_done(self, run: StageRun, media: Sequence[SceneMedia]) -> None:
         values: dict[str, Any] = {

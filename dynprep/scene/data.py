@@ -23,6 +23,7 @@ _PLAIN_NAMES = {"images", "image", "frames", "rgb", "color", "jpegimages", "inpu
 
 
 # pictures and clips that are not read, but that somebody may take for frames or videos
+_NAMED = 10  # files that are left out and named; of more there is a count
 _OTHER_PICTURES = (
     *(
         ".gif",
@@ -174,10 +175,10 @@ def _left_out(folder: Path, suffixes: Sequence[str]) -> list[str]:
     files = listing(folder, tuple(others))
     if not files:
         return []
-    count = (
-        f"{len(files)} file{'s are' if len(files) > 1 else ' is'} left out, e.g. {files[0].name}"
-    )
-    return [f"{folder}: {count}; of such a folder {', '.join(suffixes)} are read"]
+    count = f"{len(files)} file{'s are' if len(files) > 1 else ' is'} left out"
+    names = ", ".join(file.name for file in files[:_NAMED])
+    more = f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+    return [f"{folder}: {count}: {names}{more}; of such a folder {', '.join(suffixes)} are read"]
 
 
 @dataclass

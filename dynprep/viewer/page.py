@@ -17,6 +17,7 @@ _HERE = Path(__file__).parent
 _BASE = ("clock.js", "player.js", "curves.js")
 _SPACE = ("vendor/three.min.js", "space.js")
 _START = "scene.js"
+_SIZE = "@size-of-this-page@"  # stands in a template for what is known when it is filled
 
 
 def render(template: Path, **values: Any) -> str:
@@ -32,13 +33,15 @@ def render(template: Path, **values: Any) -> str:
     )
     environment.globals.update(
         version=__version__,
+        size=_SIZE,
         style=Markup(_source("page.css")),
         theme=Markup(_source("theme.js")),
         colours=colour_table(),
         embedded=embedded,
         scripts=_scripts,
     )
-    return environment.get_template(template.name).render(**values)
+    page = environment.get_template(template.name).render(**values)
+    return page.replace(_SIZE, f"{len(page) / 1e6:.1f} MB")
 
 
 def embedded(value: Any) -> Markup:

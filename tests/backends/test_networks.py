@@ -45,6 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "depth_pro": random_weights.depth_pro,
         "marigold": random_weights.marigold,
         "lcm": lambda f: random_weights.marigold(f, lcm=True),
+        "marigold_normals": lambda f: random_weights.marigold(f, normals=True),
         "unidepth": random_weights.unidepth,
     }
 
@@ -252,6 +253,48 @@ def test_marigold_is_the_librarys_with_each_frames_own_noise(
         ).prediction[0, :, :, 0]  # fmt: skip
         assert maps[k].shape == image.shape[:2] and maps[k].dtype == np.float32
         assert np.abs(maps[k] - np.clip(wanted, 0, 1)).max() < 1e-5
+
+
+def test_marigold_normals_are_the_librarys_in_the_cameras_axes(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    from diffusers import MarigoldNormalsPipeline
+
+    from dynprep.backends.marigold import frame_seed
+
+    folder = made("marigold_normals")
+    options = [
+        *SMALL, "data.count=2", "stages=[normals]", "normals=marigold", f"normals.checkpoint={folder}", "seed=5",
+        "normals.parameters=null", "normals.steps=2", "normals.ensemble=3", "normals.at_once=2",
+        "resolution.prior_input=64",
+    ]  # fmt: skip
+    dataset = run_here(*options) / "dataset" / "demo"
+    pipe = MarigoldNormalsPipeline.from_pretrained(folder)
+    pipe.set_progress_bar_config(disable=True)
+    maps = [np.load(p) for p in sorted((dataset / "normals").iterdir())]
+    assert len(maps) == 2
+    for k, image in enumerate(frames(dataset)):
+        tensor = torch.from_numpy(image.transpose(2, 0, 1).copy())[None] / 255
+        wanted = pipe(
+            tensor, num_inference_steps=2, ensemble_size=3, batch_size=2, processing_resolution=64,
+            generator=torch.Generator().manual_seed(frame_seed(5, k)), output_type="np",
+        ).prediction[0]  # fmt: skip
+        assert maps[k].shape == (*image.shape[:2], 3) and maps[k].dtype == np.float32
+        # the library has y upwards and z towards the viewer; a camera here looks along z with y downwards
+        assert np.abs(maps[k] - wanted * [1, -1, -1]).max() < 1e-5
+        assert np.abs(np.linalg.norm(maps[k], axis=-1) - 1).max() < 1e-5
+
+
+def test_a_marigold_for_depth_is_refused_for_normals(
+    made: Callable[[str], Path], run_here: RunHere
+) -> None:
+    options = [
+        f"normals.checkpoint={made('marigold')}",
+        "normals.parameters=null",
+        "resolution.prior_input=64",
+    ]
+    with pytest.raises(UserError, match="gives depth, not normals"):
+        run_here(*SMALL, "data.count=2", "stages=[normals]", "normals=marigold", *options)
 
 
 def test_marigold_as_relative_depth_turns_depth_over(

@@ -88,6 +88,8 @@ def test_it_needs_nothing_else(made: Path, page: Page) -> None:
     assert (made / "dataset" / "demo").is_dir()
     asked = page.run("return performance.getEntriesByType('resource').map(e => e.name)")
     assert all(name.startswith(("data:", "blob:")) for name in asked)
+    size = (made / "report.html").stat().st_size / 1e6
+    assert f"This page takes {size:.1f} MB" in text
 
 
 def test_the_first_screen(made: Path, page: Page) -> None:

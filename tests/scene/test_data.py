@@ -27,7 +27,7 @@ def test_a_gif_among_videos_is_named(tmp_path: Path, run_here: RunHere, capsys: 
     Image.fromarray(texture(64, 96)).save(clips / "b.gif")
     run = run_here("data=video", f"data.path={clips}", "stages=[images]")
     assert scenes(run) == ["a"]
-    assert "1 file is left out, e.g. b.gif" in said(capsys)
+    assert "1 file is left out: b.gif;" in said(capsys)
 
 
 def test_other_pictures_among_frames_are_named(
@@ -37,7 +37,7 @@ def test_other_pictures_among_frames_are_named(
     for k in range(2):
         Image.fromarray(texture(64, 96)).save(clip / f"{k}.webp")
     run_here("data=frames", f"data.path={clip}", "stages=[images]")
-    assert "2 files are left out, e.g. 0.webp" in said(capsys)
+    assert "2 files are left out: 0.webp, 1.webp;" in said(capsys)
 
 
 def test_masks_beside_images_are_no_scene(

@@ -63,6 +63,7 @@ CHOICES = {
     "depth=marigold": "33edca50a725386588c3c4576a32e3f4",
     "poses=file poses.path={poses}": "c0226d04a90292919fbe9a9062963475",
     "normals=from_depth": "77501ea802f2d115225eae61daed733e",
+    "normals=marigold": "f4010b8e9b08865a17a387bae0c9062f",
     "prior=marigold": "cee34631c16d553f40c0b674b10368cf",
     "layout=colmap": "52a43ab69fcf965f9c6ba9916dd09897",
     "layout=nerfies": "a00a03bb0d44744faed639ab2ce3ed92",

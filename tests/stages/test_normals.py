@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynprep.backends.normals import normals_of
+from dynprep.backends.normals.from_depth import normals_of
 from tests.conftest import SMALL, RunHere
 
 CAMERA = np.array([60.0, 55.0, 31.0, 20.0])  # fx, fy, cx, cy
