@@ -20,7 +20,7 @@ SIZES = ("small", "base", "large")
 # the stage that a group's choices make; others only set options
 STAGE = {
     "masks": "masks", "metric_depth": "metric_depth", "depth": "depth", "alignment": "alignment",
-    "prior": "prior", "flow": "tracks", "points": "points", "poses": "cameras",
+    "normals": "normals", "prior": "prior", "flow": "tracks", "points": "points", "poses": "cameras",
 }  # fmt: skip
 GROUPS = {
     "data": {"demo", "video", "frames"},
