@@ -58,12 +58,16 @@ def _preprocessor(folder: Path, processor: str, **values: Any) -> None:
 
 
 def dpt_preprocessor(
-    folder: Path, side: int = 518, multiple: int = 14, keep_aspect: bool = True
+    folder: Path,
+    side: int = 518,
+    multiple: int = 14,
+    keep_aspect: bool = True,
+    kind: str = "DPTImageProcessor",
 ) -> None:
     """Write the preprocessor_config.json of Depth Anything, DPT and MiDaS."""
     _preprocessor(
         folder,
-        "DPTImageProcessor",
+        kind,
         ensure_multiple_of=multiple,
         keep_aspect_ratio=keep_aspect,
         resample=3,
@@ -124,6 +128,29 @@ def depth_anything(
     config = depth_anything_config(variant if size == "published" else "tiny", metric, hidden)
     _save(DepthAnythingForDepthEstimation(config), folder, size)
     dpt_preprocessor(folder)
+    return folder
+
+
+def prompt_depth_anything(folder: Path, size: Size = "tiny", variant: str = "small") -> Path:
+    """Prompt Depth Anything with a DINOv2 encoder; ``variant`` is a published size: small or large."""
+    from transformers import PromptDepthAnythingConfig, PromptDepthAnythingForDepthEstimation
+
+    like = depth_anything_config(variant if size == "published" else "tiny").to_dict()
+    kept = (
+        "backbone_config",
+        "reassemble_hidden_size",
+        "neck_hidden_sizes",
+        "fusion_hidden_size",
+        "head_hidden_size",
+    )
+    config = PromptDepthAnythingConfig(
+        **{name: like[name] for name in kept},
+        patch_size=14,
+        depth_estimation_type="metric",
+        max_depth=1,
+    )
+    _save(PromptDepthAnythingForDepthEstimation(config), folder, size)
+    dpt_preprocessor(folder, 756, kind="PromptDepthAnythingImageProcessor")
     return folder
 
 
@@ -626,6 +653,12 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
         )
         for where in ("indoor", "outdoor")
         for v in _VARIANTS
+    },
+    **{
+        f"metric_depth/prompt_depth_anything{ending}": partial(
+            prompt_depth_anything, size="published", variant=v
+        )
+        for ending, v in (("_small", "small"), ("", "large"))
     },
     **{
         f"metric_depth/zoedepth{where}": partial(zoedepth, size="published")

@@ -33,6 +33,7 @@ GROUPS = {
         "sensor", "parallax", "depth_pro", "zoedepth", "zoedepth_indoor", "zoedepth_outdoor",
         *(f"unidepth_v2_{v}" for v in ("vits14", "vitb14", "vitl14")),
         *(f"depth_anything_v2_{w}_{s}" for w in ("indoor", "outdoor") for s in SIZES),
+        "prompt_depth_anything", "prompt_depth_anything_small",
     },
     "depth": {
         "parallax", "dpt_large", "dpt_hybrid", "midas_beit_large", "marigold", "marigold_lcm",

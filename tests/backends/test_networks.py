@@ -47,6 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         "lcm": lambda f: random_weights.marigold(f, lcm=True),
         "marigold_normals": lambda f: random_weights.marigold(f, normals=True),
         "unidepth": random_weights.unidepth,
+        "prompted": random_weights.prompt_depth_anything,
     }
 
     def get(name: str) -> Path:
@@ -162,6 +163,64 @@ def test_metric_depth_anything(
         disparity = np.load(dataset / "unidepth_disp" / f"{k:05d}.npy")
         assert np.median(np.abs(disparity * depth - 1)) < 1e-3
         assert intrinsics[f"{k:05d}"][0] == pytest.approx(0.88 * image.shape[1], rel=0.01)
+
+
+def test_prompt_depth_anything_is_the_librarys_with_the_sensors_depth(
+    made: Callable[[str], Path], run_here: RunHere, tmp_path: Path
+) -> None:
+    import cv2
+    from transformers import AutoImageProcessor, PromptDepthAnythingForDepthEstimation
+
+    weights = made("prompted")
+    options = [*TINY, "stages=[metric_depth]", "metric_depth.fill=nearest"]
+    filled = run_here(*options, "metric_depth=sensor", name="sensor") / "dataset" / "demo"
+    dataset = run_here(
+        *options, "metric_depth=prompt_depth_anything_small", f"metric_depth.checkpoint={weights}",
+        "metric_depth.parameters=null", "metric_depth.prompt_side=24", "batch_size=2", name="prompted",
+    ) / "dataset" / "demo"  # fmt: skip
+    prepare = AutoImageProcessor.from_pretrained(weights, backend="pil")
+    network = PromptDepthAnythingForDepthEstimation.from_pretrained(weights).eval()
+    for k, image in enumerate(frames(dataset)):
+        sensor = 1 / np.load(filled / "unidepth_disp" / f"{k:05d}.npy")
+        height, width = sensor.shape
+        prompt = cv2.resize(sensor, (round(width * 24 / height), 24), interpolation=cv2.INTER_AREA)
+        inputs = prepare(image, prompt_depth=prompt, prompt_scale_to_meter=1.0, return_tensors="pt")
+        with torch.inference_mode():
+            output = network(**inputs)
+        wanted = prepare.post_process_depth_estimation(output, target_sizes=[sensor.shape])[0][
+            "predicted_depth"
+        ]
+        low = output.predicted_depth
+        depth = 1 / np.load(dataset / "unidepth_disp" / f"{k:05d}.npy")
+        assert np.allclose(depth, wanted.clamp(low.min(), low.max()).numpy(), rtol=1e-4)
+        # the prompt's range is the answer's
+        assert prompt.min() - 1e-3 <= depth.min() and depth.max() <= prompt.max() + 1e-3
+
+
+@pytest.mark.parametrize(("size", "ending"), [("small", "_small"), ("large", "")])
+def test_published_sizes_of_prompt_depth_anything(size: str, ending: str) -> None:
+    from transformers import PromptDepthAnythingConfig, PromptDepthAnythingForDepthEstimation
+
+    from dynprep.conf_folder import CONF, read_choice
+
+    like = random_weights.depth_anything_config(size).to_dict()
+    kept = (
+        "backbone_config",
+        "reassemble_hidden_size",
+        "neck_hidden_sizes",
+        "fusion_hidden_size",
+        "head_hidden_size",
+    )
+    with torch.device("meta"):
+        network = PromptDepthAnythingForDepthEstimation(
+            PromptDepthAnythingConfig(**{n: like[n] for n in kept})
+        )
+    millions = sum(p.numel() for p in network.parameters()) / 1e6
+    node = read_choice(CONF / "metric_depth" / f"prompt_depth_anything{ending}.yaml")
+    assert node["parameters"] == pytest.approx(millions, rel=0.01)
+    # what the hub's file takes, at four bytes a number
+    on_the_hub = {"small": 100e6, "large": 1.36e9}[size]
+    assert millions * 4e6 == pytest.approx(on_the_hub, rel=0.02)
 
 
 def test_zoedepth_follows_its_formula(

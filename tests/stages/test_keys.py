@@ -58,6 +58,7 @@ CHOICES = {
     "metric_depth=zoedepth": "72299e049803c8894e75bd4b9fd4b3c5",
     "metric_depth=depth_anything_v2_indoor_small": "773427693f1eb9d3ac6b5bedb9c3221a",
     "metric_depth=unidepth_v2_vits14 camera.shared=true": "5407411f849f1dcd490012028baed430",
+    "metric_depth=prompt_depth_anything_small": "d0e95aef9dc18c5915bd346012b09ed5",
     "depth=depth_anything_v2_small": "4dec246df90de5930907a63e127c7be7",
     "depth=dpt_large": "3f9ad2d06fee209ece9225867967493d",
     "depth=marigold": "33edca50a725386588c3c4576a32e3f4",
