@@ -39,7 +39,7 @@ def run(overrides: Sequence[str]) -> "Summary":
     ``hydra.run.dir`` and ``store_dir`` say otherwise. Raises UserError for what the user can mend.
     """
     from dynprep.app import run as run_app
-    from dynprep.record import Job
+    from dynprep.job import Job
 
     overridden = dict(o.split("=", 1) for o in overrides if "=" in o)
     now = datetime.now()

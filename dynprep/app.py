@@ -9,8 +9,9 @@ from typing import Any
 from dynprep import steps
 from dynprep.errors import UserError
 from dynprep.export.dataset import VERDICT
+from dynprep.job import Job
 from dynprep.pipeline.faults import plain_errors
-from dynprep.record import Job, Record
+from dynprep.record import Record
 from dynprep.report.job_terminal import terminal_of
 from dynprep.report.summary import Summary
 from dynprep.run_file import FAILED, RUNNING, STOPPED

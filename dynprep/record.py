@@ -5,70 +5,28 @@ import json
 import math
 import os
 import platform
-import shlex
+import re
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import lru_cache
 from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from dynprep import job_labels
 from dynprep.files import write_json
+from dynprep.job import Job
 from dynprep.pipeline.plan import Plan
 from dynprep.record_shape import FORMAT
-from dynprep.run_file import DONE, FAILED, MARK, RUN_FILE, RUNNING
+from dynprep.run_file import DONE, FAILED, RUN_FILE, RUNNING
 from dynprep.store import Result
 
 _ROOT = Path(__file__).resolve().parents[1]
 _HYDRA = (".hydra", "job.log")  # what Hydra puts into a run's folder
-
-
-@dataclass(frozen=True)
-class Job:
-    """How a run was asked for.
-
-    overrides: as on the command line; sweep, number: in a multirun its folder and the job's number; in_parallel:
-    whether other jobs run at the same time.
-    """
-
-    overrides: tuple[str, ...] = ()
-    sweep: Path | None = None
-    number: int | None = None
-    in_parallel: bool = False
-
-    @property
-    def command(self) -> str:
-        """The command that does this job alone."""
-        return shlex.join(["dynprep", *self.overrides])
-
-    @property
-    def launch(self) -> str | None:
-        """What tells this multirun from all others, also from one before in the same folder."""
-        if self.sweep is None:
-            return None
-        mark = self.sweep / MARK
-        began = mark.stat().st_mtime_ns if mark.exists() else 0
-        return f"{self.sweep.absolute()} {began}"
-
-    @property
-    def label(self) -> str:
-        """What tells the job from the others of its multirun, such as ``job 2/4 alignment=huber``."""
-        return job_labels.label(self.number or 0, self.overrides)
-
-    @property
-    def title(self) -> str:
-        """Which job of the multirun it is, such as ``job 2/4``."""
-        return job_labels.title(self.number or 0)
-
-    @property
-    def group(self) -> str | None:
-        """The multirun's name: its folder's last two parts."""
-        return None if self.sweep is None else os.sep.join(self.sweep.parts[-2:])
+_RUNS, _DATE = "runs", re.compile(r"\d{4}-\d\d-\d\d")  # where runs are put that name no folder
 
 
 class Record:
@@ -106,24 +64,28 @@ class Record:
 
 
 def was_planned(folder: Path) -> bool:
-    """Whether a run came as far as planning its stages."""
-    values: dict[str, Any] = json.loads((folder / RUN_FILE).read_text())
-    return "scenes" in values
+    """Whether a run came as far as planning its stages; False where it left no record."""
+    path = folder / RUN_FILE
+    return path.is_file() and "scenes" in json.loads(path.read_text())
 
 
 def forget_refused(folder: Path) -> None:
     """Remove the folder of a run that was refused before any stage: nothing in it is worth a look.
 
-    A folder that holds anything but the record and Hydra's own files stays.
+    A folder that holds anything but the record and Hydra's own files stays, and so does one that the user named. Of the
+    folders above it those of ``outputs/runs/DATE`` go, if they are empty.
     """
-    own = {RUN_FILE, *_HYDRA}
-    if not {path.name for path in folder.iterdir()} <= own:
+    folder = folder.absolute()
+    dated = folder.parent
+    if dated.parent.name != _RUNS or not _DATE.fullmatch(dated.name) or folder.is_symlink():
         return
-    shutil.rmtree(folder)
-    above = folder.parent
-    while not any(above.iterdir()) and above != Path.cwd():
-        above.rmdir()
-        above = above.parent
+    with suppress(OSError):  # it was a courtesy: the refusal is what counts
+        if {path.name for path in folder.iterdir()} <= {RUN_FILE, *_HYDRA}:
+            shutil.rmtree(folder)
+            for above in (dated, dated.parent, dated.parent.parent):
+                if above.is_symlink() or above == Path.cwd():
+                    break
+                above.rmdir()  # which refuses what is not empty
 
 
 def fail_early(folder: Path, job: Job, failure: str) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 from dynprep.config.build import Settings
 from dynprep.export.dataset import DatasetWriter
 from dynprep.export.layouts import LayoutWriter
+from dynprep.job import Job
 from dynprep.pipeline.execute import versions
 from dynprep.pipeline.plan import Plan
-from dynprep.record import Job, Record
+from dynprep.record import Record
 from dynprep.report.run_logger import RunLogger
 from dynprep.report.summary import Summary
 from dynprep.report.terminal import Terminal
@@ -22,8 +23,8 @@ class RunState:
     """What the steps of a run share; each fills what it is named for.
 
     config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
-    record, the page and the media; settings: by ``resolve``; store, writers, plan, summary, logger: by ``plan``;
-    seconds: that each step took, by its name.
+    record, the page and the media; settings: by ``resolve``; store, writers, plan, need (bytes of disk), summary,
+    logger: by ``plan``; seconds: that each step took, by its name.
     """
 
     config: Mapping[str, Any]
@@ -38,6 +39,7 @@ class RunState:
     writer: DatasetWriter = field(init=False)
     layout_writer: LayoutWriter = field(init=False)
     plan: Plan = field(init=False)
+    need: int = 0
     summary: Summary | None = None
     seconds: dict[str, float] = field(default_factory=dict)
 

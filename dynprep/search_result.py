@@ -8,12 +8,18 @@ import yaml
 _FILE = "optimization_results.yaml"  # which the sweeper Optuna writes into the multirun's folder
 
 
-def winner(folder: Path) -> str | None:
-    """One line that names a search's best settings and their objective; None for a multirun that is no search."""
+def winner(folder: Path, began: int) -> str | None:
+    """One line that names a search's best settings and their objective; None for a multirun that is no search, or one
+    for several objectives, which has no best.
+
+    began: when the multirun began, in nanoseconds; what is older is another one's.
+    """
     path = folder / _FILE
-    if not path.is_file():
+    if not path.is_file() or path.stat().st_mtime_ns < began:
         return None
     found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "best_params" not in found:
+        return None
     settings = " ".join(f"{name}={_short(value)}" for name, value in found["best_params"].items())
     return f"best     {settings}  objective {_short(found['best_value'])}"
 

@@ -116,6 +116,8 @@ def plan(run: RunState) -> None:
             _remember(run, used)
         choose_stages(run.plan, JUDGED)
         _check_plan(run)
+    with plain_errors("dataset_dir", chosen.dataset_dir):
+        run.need = check_disk(run.plan, chosen.dataset_dir, run.writer.link)
     _begin(run)
 
 
@@ -207,8 +209,7 @@ def execute(run: RunState) -> None:
     """Compute what the store lacks, stage by stage over all scenes."""
     chosen, run_plan = run.settings, run.plan
     with plain_errors("dataset_dir", chosen.dataset_dir):
-        need = check_disk(run_plan, chosen.dataset_dir, run.writer.link)
-        run.terminal.plan(run_plan, chosen.choices, need)
+        run.terminal.plan(run_plan, chosen.choices, run.need)
         early = {scene.name: EarlyVerdict(chosen.verdict, run.store) for scene in run_plan.scenes}
         layouts = {layout.name for layout in chosen.layouts}
         for name in run_plan.stages:
@@ -243,7 +244,8 @@ def _log_stage(run: RunState, done: StageRun) -> None:
     media = []
     if run.told.wants_pictures:
         for scene in run.plan.scenes:
-            maker = MediaMaker(scene.read(), run.folder / "media", run.store)
+            complete = scene.read().only(run.plan.complete_stages(scene))
+            maker = MediaMaker(complete, run.folder / "media", run.store)
             media.append(maker.draw([done.name], run.settings.logger))
     run.told.stage_done(done, media)
 
@@ -327,6 +329,8 @@ def evaluate(run: RunState) -> None:
             summary.consistency[scene.name] = consistency(results, complete, run.store, follow)
     write_json(run.folder / "scores.json", summary.scores)
     write_json(run.folder / "consistency.json", summary.consistency)
+    if summary.failure is None:
+        summary.objective = summary.named(run.settings.run.objective)
 
 
 def _notes(scene: ScenePlan, stages: list[str]) -> list[str]:
@@ -338,37 +342,35 @@ def _notes(scene: ScenePlan, stages: list[str]) -> list[str]:
 def report(run: RunState) -> None:
     """Draw what is complete, write the page, tell the loggers, close the terminal's account."""
     from dynprep.report.media import MediaMaker
-    from dynprep.report.page import write_report
+    from dynprep.report.page import ReportWriter
     from dynprep.report.scene_page import scene_view
 
     summary, options = run.outcome, run.settings.logger
     with plain_errors("hydra.run.dir", run.folder):
-        views = {}
+        writer = ReportWriter(summary, several=len(run.plan.scenes) > 1)
         for scene in run.plan.scenes:
             complete = run.plan.complete_stages(scene)
             if Images.name not in complete:
                 continue
-            results = scene.read()
+            results = scene.read().only(complete)
             follow = run.terminal.follow
             maker = MediaMaker(results, run.folder / "media", run.store, follow)
             summary.media.append(maker.make(complete, options))
             if run.settings.report.page:
                 verdict = summary.verdicts.get(scene.name, Verdict())
-                views[scene.name] = scene_view(
+                view = scene_view(
                     results, complete, verdict, run.store, run.settings.report, follow
                 )
+                writer.add(scene.name, view)
         summary.seconds = time.time() - run.record.started
         summary.peak_memory = _peak_memory()
-        page = write_report(summary, views) if run.settings.report.page else None
+        page = writer.end() if run.settings.report.page else None
         with run.terminal.follow(options.kind, 1):
             run.told.end(summary)
         # once more, since the page cannot show how long it took itself
         summary.seconds = time.time() - run.record.started
         if summary.failure is None:
-            summary.objective = summary.named(run.settings.run.objective)
-            run.terminal.close(summary, page)
-            for line in run.told.closing:
-                run.terminal.say(line)
+            run.terminal.close(summary, page, run.told.closing)
 
 
 def record(run: RunState) -> None:

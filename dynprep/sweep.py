@@ -22,6 +22,7 @@ from dynprep.run_file import DONE, FAILED, MARK, RUN_FILE, RUNNING, STOPPED, fin
 
 _LOOK_EVERY = 1.0  # seconds
 _IN_PROCESS = "BasicLauncher"
+_WARNING = "! "  # how a warning begins in it
 _LOG = "terminal.log"  # of a job that runs beside others, whose last line is shown
 
 
@@ -35,7 +36,7 @@ class Sweep:
     """The multirun that this process started.
 
     folder: where it lies; in_parallel: whether its jobs run in other processes; reported: names of jobs whose end
-    was printed; live: the lines of running jobs, where somebody watches.
+    was printed; live: the lines of running jobs, where somebody watches; warned: warnings of jobs that were passed on.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Sweep:
     ended: threading.Event = field(default_factory=threading.Event)
     watcher: threading.Thread | None = None
     live: Live | None = None
+    warned: set[str] = field(default_factory=set)
 
     def begin(self) -> None:
         """Remember when it began; follow jobs that run elsewhere."""
@@ -65,15 +67,19 @@ class Sweep:
             self.live.stop()
             self.live = None
 
+    @property
+    def began(self) -> int:
+        """When it began, in nanoseconds as files' times are."""
+        return (self.folder / MARK).stat().st_mtime_ns
+
     def records(self) -> dict[str, Mapping[str, Any]]:
         """Records of this sweep's jobs by folder, in order; one that still says that it is
         running belongs to a job that was killed, once all have ended."""
-        began = (self.folder / MARK).stat().st_mtime_ns
         records = {}
         for folder in find_runs(self.folder):
             path = folder / RUN_FILE
             try:
-                if path.stat().st_mtime_ns >= began:
+                if path.stat().st_mtime_ns >= self.began:
                     name = str(folder.relative_to(self.folder))
                     records[name] = read_json(path, RecordShape)
             except (OSError, Malformed):  # gone, or on a file system that shows halves
@@ -88,6 +94,7 @@ class Sweep:
         """Say which jobs ended since the last time, and where people watch, where the others are."""
         records = self.records()
         for name, record in records.items():
+            self._pass_on_warnings(name)
             if record["status"] == RUNNING or name in self.reported:
                 continue
             self.reported.add(name)
@@ -100,12 +107,23 @@ class Sweep:
             running = [(n, r) for n, r in records.items() if r["status"] == RUNNING]
             self.live.update(Text("\n").join(self._line(n, r) for n, r in running))
 
+    def _pass_on_warnings(self, name: str) -> None:
+        """Print what a job warns of, such as a licence, once for all jobs that do."""
+        for line in self._said(name):
+            if line.startswith(_WARNING) and line not in self.warned:
+                self.warned.add(line)
+                self._print(line)
+
+    def _said(self, name: str) -> list[str]:
+        """What a job has said so far, in lines; nothing where it has not begun to speak."""
+        try:
+            return (self.folder / name / _LOG).read_text(encoding="utf-8").splitlines()
+        except OSError:
+            return []
+
     def _line(self, name: str, record: Mapping[str, Any]) -> Text:
         """A running job: what it is called, and the last that it said; cut to the terminal's width."""
-        try:
-            lines = (self.folder / name / _LOG).read_text(encoding="utf-8").splitlines()
-        except OSError:  # it has not begun to speak
-            lines = []
+        lines = self._said(name)
         last = " ".join(lines[-1].split()) if len(lines) > 1 else "begins"
         text = Text(printable(f"{_label(record)}: {last}"))
         text.truncate(Console(stderr=True).width, overflow="ellipsis")

@@ -73,6 +73,12 @@ def _restlessness(artefact: type[Artefact], scene: SceneResults) -> Scores:
     }
 
 
+def _unit(scene: SceneResults) -> str:
+    """The unit of aligned disparity: that of the metric one, as far as it is still there."""
+    known = MetricDisparity in scene
+    return scene[MetricDisparity].displayed_unit(scene) if known else MetricDisparity.unit
+
+
 class AlignmentFits(Artefact):
     """``alignment.json``: method, scope, and each frame's scale, shift, residual and inliers."""
 
@@ -123,7 +129,7 @@ class AlignmentFits(Artefact):
             return []
         fits = list(self.fits.values())
         refused = [k for k, fit in enumerate(fits) if fit.fallback]
-        unit = scene[MetricDisparity].displayed_unit(scene)
+        unit = _unit(scene)
         return [
             Curve(
                 f"Alignment: {title}",
@@ -167,7 +173,7 @@ class AlignedDisparity(DepthMap):
         return np.where(values > 0, values, np.float32(np.nan))
 
     def displayed_unit(self, scene: SceneResults) -> str:
-        return scene[MetricDisparity].displayed_unit(scene)
+        return _unit(scene)
 
     def curves(self, scene: SceneResults) -> list[Curve]:
         return [self.quantile_curve(scene, "Aligned disparity, 10, 50 and 90 %")]

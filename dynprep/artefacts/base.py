@@ -1,6 +1,6 @@
 """What every artefact is: the one class that knows the files, numbers, pictures and scores of a result."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, TypeVar
 
@@ -132,6 +132,11 @@ class Artefact:
         """The unit of what ``displayed`` gives, empty where it has none."""
         return self.unit
 
+    @property
+    def least_span(self) -> tuple[float, float] | None:
+        """Values that the colours of ``displayed`` span at least; None where its own values decide."""
+        return None
+
     def label_colour(self, label: int) -> tuple[int, int, int]:
         """Red, green and blue, 0..255, of what ``displayed`` calls ``label``, where it gives labels."""
         raise NotImplementedError(f"{type(self).__name__} has no labels")
@@ -167,6 +172,10 @@ class SceneResults:
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_cache": {}}
+
+    def only(self, stages: Iterable[str]) -> "SceneResults":
+        """The scene with the results of some stages alone, such as those that are complete."""
+        return SceneResults(self.name, self.frames, {name: self.results[name] for name in stages})
 
     def key(self, artefact: type[Artefact]) -> str:
         """The key of the scene's result of that kind."""

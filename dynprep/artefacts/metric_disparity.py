@@ -14,6 +14,7 @@ from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadine
 from dynprep.artefacts.display import Curve
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.maps import MetricMap, disparity_of
+from dynprep.artefacts.motion import CameraPath
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
@@ -60,7 +61,7 @@ class MetricDisparity(DepthMap):
         return not self.files.options.get(ASSUMED_SCALE, False)
 
     def displayed_unit(self, scene: SceneResults) -> str:
-        return self.unit if self.is_metric else _ASSUMED_UNIT
+        return self.unit if self.is_metric or _poses_tell_metres(scene) else _ASSUMED_UNIT
 
     def curves(self, scene: SceneResults) -> list[Curve]:
         return [self.quantile_curve(scene, "Metric disparity, 10, 50 and 90 %")]
@@ -89,6 +90,11 @@ class MetricDisparity(DepthMap):
     def composed(self) -> dict[Place, Any]:
         rows = {stem: self.files.json(_intrinsics_file(stem)) for stem in self.frames.stems}
         return {self.places[1]: rows}
+
+
+def _poses_tell_metres(scene: SceneResults) -> bool:
+    """Whether depth is from parallax of a path whose unit is known in metres."""
+    return CameraPath in scene and scene[CameraPath].poses.metres is not None
 
 
 def _intrinsics_file(stem: str) -> str:

@@ -239,6 +239,12 @@ class ParallaxMaps(Artefact):
     def displayed_unit(self, scene: SceneResults) -> str:
         return "px/frame"
 
+    @property
+    def least_span(self) -> tuple[float, float] | None:
+        """From 0 to the motion that pictures draw dark red, in pixels of ``images/`` a frame."""
+        working = self.of(self.frames.stems[0]).motion.shape[1]
+        return 0.0, _FASTEST_SHOWN * self.frames.width / working
+
     def curves(self, scene: SceneResults) -> list[Curve]:
         """The share of pixels whose depth motion tells, and how well: what parallax there is."""
         known = [float((self.of(stem).inverse_depth > 0).mean()) for stem in self.frames.stems]

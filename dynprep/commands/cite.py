@@ -39,10 +39,20 @@ def _used(record: RecordShape) -> Iterator[tuple[str, Sequence[str]]]:
             node = _node(record["config"], result["group"])
             if node is None:
                 continue
-            backend = locate(node[TARGET], result["group"])
-            papers: Sequence[str] = node.get("cite", getattr(backend, "cites", ()))
+            papers: Sequence[str] = (
+                node["cite"] if "cite" in node else _of_class(node, result["group"])
+            )
             said = result["group"] if result["helper"] else f"{result['group']}={result['choice']}"
             yield said if papers else name, papers
+
+
+def _of_class(node: Mapping[str, Any], where: str) -> Sequence[str]:
+    """The papers that a backend's class names; none where it is not to be had here, such as a user's own."""
+    try:
+        cites: Sequence[str] = getattr(locate(node[TARGET], where), "cites", ())
+    except UserError:
+        return ()
+    return cites
 
 
 def _node(config: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:

@@ -37,6 +37,7 @@ from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
 
 _HELP_WIDTH = 98
 _MULTIRUN = ("-m", "--multirun")
+_NAMED = "command-line"  # how Hydra calls the source that --config-dir names
 _composed: list[
     bool
 ] = []  # whether the configuration could be composed: what fails then is the job
@@ -46,7 +47,8 @@ _composed: list[
 def _job(composed: DictConfig) -> float | None:
     # imported here, so that --help and mistyped options answer at once
     from dynprep.app import run
-    from dynprep.record import Job, fail_early, forget_refused, was_planned
+    from dynprep.job import Job
+    from dynprep.record import fail_early, forget_refused, was_planned
 
     stopping.end_with_main()
     _composed.append(True)
@@ -54,11 +56,16 @@ def _job(composed: DictConfig) -> float | None:
     hydra_config = HydraConfig.get()
     choices = {str(k): str(v) for k, v in hydra_config.runtime.choices.items()}
     overrides = tuple(hydra_config.overrides.task)
-    job = Job(overrides)
+    # a folder of the user's own that was named for this command
+    named = (
+        source.path for source in hydra_config.runtime.config_sources if source.provider == _NAMED
+    )
+    flags = tuple(f"--config-dir={path}" for path in named)
+    job = Job(overrides, flags=flags)
     if hydra_config.mode is RunMode.MULTIRUN:
         in_parallel = not in_process(str(hydra_config.launcher._target_))
         folder = Path(hydra_config.sweep.dir)
-        job = Job(overrides, folder, int(hydra_config.job.num), in_parallel)
+        job = Job(overrides, folder, int(hydra_config.job.num), in_parallel, flags)
     output = Path(hydra_config.runtime.output_dir)
     try:
         plain = OmegaConf.to_container(composed, resolve=True)
@@ -76,9 +83,10 @@ def _job(composed: DictConfig) -> float | None:
         return run(config, choices, output, job).objective
     except UserError as error:
         if job.sweep is None:  # Hydra would print the overrides before it
+            status = fail(str(error))
             if not was_planned(output):
                 forget_refused(output)
-            sys.exit(fail(str(error)))
+            sys.exit(status)
         if not job.in_parallel:  # else whoever follows the jobs does
             tell_failed(job.title, str(error))
         raise
@@ -99,9 +107,12 @@ def main(arguments: Sequence[str]) -> int:
     for argument in arguments:
         if not argument.isascii() and any(0xD800 <= ord(c) < 0xE000 for c in argument):
             return fail(f"{argument}: is not valid UTF-8; rename the file or folder")
-    status = _start(list(arguments))
-    if (sweep := current()) is not None and status != STOPPED:
-        sweep.end()
+    try:
+        status = _start(list(arguments))
+    finally:
+        if (sweep := current()) is not None:
+            sweep.end()  # whatever happened: the terminal must be as it was
+    if sweep is not None and status != STOPPED:
         status = max(status, _close(sweep))
     return status
 
@@ -172,7 +183,7 @@ def _close(sweep: Sweep) -> int:
         status = fail(f"no comparison: {_first_line(error)}")
     for name, why in unfinished(records).items():
         status = fail(f"{name} is not done: {why}")
-    if (best := winner(sweep.folder)) is not None:
+    if (best := winner(sweep.folder, sweep.began)) is not None:
         print(best, file=sys.stderr)
     return status
 

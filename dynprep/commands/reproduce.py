@@ -12,7 +12,7 @@ from dynprep.app import run
 from dynprep.config.typed import trust_packages
 from dynprep.errors import UserError
 from dynprep.files import write_json
-from dynprep.record import Job
+from dynprep.job import Job
 from dynprep.record_shape import read_record
 from dynprep.run_file import DONE
 

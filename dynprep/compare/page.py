@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -112,13 +113,16 @@ def _player(
 def _fits(entries: list[Entry], read: Mapping[str, SceneResults]) -> list[Curve]:
     """Scale, shift, inliers and residual of each different alignment, a line a run."""
     one_each = [same[0].name for same in distinct(entries, AlignmentFits.name).values()]
-    curves: dict[str, Curve] = {}
+    curves: dict[tuple[str, str], Curve] = {}
     for name in one_each:
         for curve in read[name][AlignmentFits].curves(read[name]):
             (values,) = curve.lines.values()
-            before = curves[curve.title].lines if curve.title in curves else {}
+            what = (curve.title, curve.unit)  # a chart has one unit
+            before = curves[what].lines if what in curves else {}
             lines = {**before, f"run {name}": values}
-            curves[curve.title] = Curve(curve.title, curve.unit, lines, share=curve.share)
+            curves[what] = replace(
+                curve, lines=lines, marked=curve.marked if len(one_each) == 1 else ()
+            )
     return list(curves.values())
 
 

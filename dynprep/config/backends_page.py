@@ -21,6 +21,14 @@ own choices. **Bold** is what a run takes by default. Sizes are millions of para
 measured itself and names the command; nothing stands there for networks, since **none has been run with its published
 weights by this project yet**. The publications' own numbers are in their papers, which `dynprep cite RUN` names.
 """
+# what is made of other groups' results has their licences
+_DERIVED = {
+    "alignment": ("depth", "metric_depth"),
+    "prior": ("depth", "metric_depth"),
+    "points": ("flow", "depth", "metric_depth", "masks"),
+    "normals": ("depth", "metric_depth"),
+    "cameras": ("metric_depth", "masks"),
+}
 _HEAD = (
     "| choice | size | licence | weights | papers | measured |",
     "| --- | ---: | --- | --- | --- | --- |",
@@ -29,8 +37,8 @@ _LICENCES = """# Licences by output folder
 
 Written by `make docs` from `conf/`; do not edit by hand. dynprep is Apache-2.0. What a network computed may be bound by
 the licence of its weights, whichever folder it lies in. `dynprep.json` of a dataset names the backend and the licence
-of each folder, and a licence that forbids commercial use is said when you choose it. Backends without a network bind
-nothing. This page is no legal advice.
+of each folder, and a licence that forbids commercial use is said when you choose it. Backends without a network add
+nothing, and what they make of other folders has the licences of those. This page is no legal advice.
 """
 
 
@@ -48,6 +56,14 @@ class Choice:
         """The licence of the weights, and whether it forbids commercial use."""
         licence = str(self.node.get("licence", "no weights")).partition(";")[0]
         return licence if self.node.get("commercial", True) else f"{licence}, not commercial"
+
+    @property
+    def terms(self) -> str:
+        """The licence of what it makes, as far as it decides that itself."""
+        made_of = _DERIVED.get(self.backend.makes.name, ())
+        if "hub" in self.node or not made_of:
+            return self.licence
+        return f"that of the {', '.join(made_of)} it is made of"
 
 
 def backends_page() -> str:
@@ -81,7 +97,7 @@ def licences_page() -> str:
         artefact: type[Artefact] = choices[0].backend.makes
         licences: dict[str, list[str]] = {}
         for choice in choices:
-            licences.setdefault(choice.licence, []).append(f"`{choice.name}`")
+            licences.setdefault(choice.terms, []).append(f"`{choice.name}`")
         listed = "<br>".join(
             f"{licence}: {', '.join(names)}" for licence, names in licences.items()
         )

@@ -1,16 +1,17 @@
 """What a job of a multirun says: a line at its start, one a stage, one at its end."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import fmean
 
 from rich.console import Console
 
 from dynprep.errors import printable
+from dynprep.job import Job
 from dynprep.metrics.headlines import figures
 from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
-from dynprep.record import Job
 from dynprep.report.summary import Summary
 from dynprep.report.terminal import Terminal
 from dynprep.watch import Advance
@@ -54,12 +55,17 @@ class JobTerminal(Terminal):
         with self.watch(name, total) as advance:
             yield advance
 
-    def close(self, summary: Summary, report: Path | None) -> None:
-        """One line: how long it took, the first figures, where it is."""
+    def close(self, summary: Summary, report: Path | None, closing: Sequence[str] = ()) -> None:
+        """One line: how long it took, and the first figure, of several scenes the mean."""
         made = sum(run.made for run in summary.runs)
-        first = next(iter(summary.scores), None) or next(iter(summary.consistency), None)
-        scores = {**summary.scores.get(first or "", {}), **summary.consistency.get(first or "", {})}
-        said = [f"{f.label} {f.value} {f.unit}" for f in figures(scores)[:_FIGURES]]
+        scenes = [
+            {**summary.scores.get(scene, {}), **summary.consistency.get(scene, {})}
+            for scene in summary.scenes
+        ]
+        names = dict.fromkeys(name for scores in scenes for name in scores)
+        means = {name: fmean(scores[name] for scores in scenes if name in scores) for name in names}
+        several = f" (mean of {len(scenes)} scenes)" if len(scenes) > 1 else ""
+        said = [f"{f.label} {f.value} {f.unit}{several}" for f in figures(means)[:_FIGURES]]
         findings = sum(len(verdict.findings) for verdict in summary.verdicts.values())
         if findings:
             said.append(f"{findings} finding{'s' if findings > 1 else ''}")

@@ -1,6 +1,6 @@
 """The logger that the options ask for."""
 
-from dynprep.record import Job
+from dynprep.job import Job
 from dynprep.report.csv_logger import CsvLogger
 from dynprep.report.options import LoggerOptions
 from dynprep.report.run_logger import RunLogger

@@ -70,11 +70,8 @@ class MediaMaker:
         media = self.draw(stages, options)
         if options.rerun:
             media.recording = self.folder / _RECORDING
-            complete = {name: self.scene.results[name] for name in stages}
             with atomic_path(media.recording) as temporary:
-                write_recording(
-                    SceneResults(self.scene.name, self.scene.frames, complete), temporary
-                )
+                write_recording(self.scene.only(stages), temporary)
         return media
 
     def draw(self, stages: Sequence[str], options: LoggerOptions) -> SceneMedia:

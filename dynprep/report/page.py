@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,54 +19,53 @@ _TEMPLATE = Path(__file__).with_name("report.html.j2")
 PAGE, SCENES = "report.html", "report"  # the page, and the folder of the scenes' own
 
 
-def write_report(summary: Summary, views: Mapping[str, SceneView]) -> Path:
-    """Write the page into the run's folder, with a page for each scene where there are several; returns its path."""
-    path = summary.folder / PAGE
-    shared: dict[str, Any] = {
-        "s": summary,
-        "made": time.strftime("%Y-%m-%d %H:%M"),
-        "gigabytes": summary.peak_memory / 1e9,
-    }
-    if len(views) <= 1:
-        scene = next((_scene(summary, name, view) for name, view in views.items()), None)
-        _write(path, **shared, scene=scene, verdicts=summary.verdict_lines(),
-               checks=_checks(summary), folders=_folders(summary, path))  # fmt: skip
-        return path
-    listed = []
-    for name, view in views.items():
-        scene = _scene(summary, name, view)
-        page = summary.folder / SCENES / f"{name}.html"
+@dataclass
+class ReportWriter:
+    """Writes the page of a run: of one scene at the end, of several a page each as it is ready, and a list at the end.
+
+    A scene's pictures are let go of when its page is written, so that memory does not grow with the scenes.
+    """
+
+    summary: Summary
+    several: bool
+    _scenes: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, name: str, view: SceneView) -> None:
+        """Take what is shown of a scene whose media are drawn."""
+        scene = _scene(self.summary, name, view)
+        if not self.several:
+            self._scenes.append(scene)
+            return
+        page = self.summary.folder / SCENES / f"{name}.html"
         page.parent.mkdir(exist_ok=True)
-        lines = summary.verdicts.get(name, Verdict()).lines()
-        folders = [f for f in _folders(summary, page) if Path(f[1]).name == name]
-        _write(
-            page,
-            **shared,
-            scene=scene,
-            back=f"../{PAGE}",
-            verdicts=lines,
-            checks=0,
-            folders=folders,
+        lines = self.summary.verdicts.get(name, Verdict()).lines()
+        folders = [f for f in _folders(self.summary, page) if Path(f[1]).name == name]
+        self._write(page, scene=scene, back=f"../{PAGE}", verdicts=lines, checks=0, folders=folders)
+        listed = {key: scene[key] for key in ("name", "size", "figures")}
+        address = quote(f"{SCENES}/{name}.html")
+        self._scenes.append(
+            {**listed, "address": address, "thumbnail": view.thumbnail, "lines": lines}
         )
-        listed.append({**scene, "address": quote(f"{SCENES}/{name}.html"), "thumbnail": view.thumbnail,
-                       "lines": lines})  # fmt: skip
-    _write(
-        path,
-        **shared,
-        scenes=listed,
-        verdicts=[],
-        checks=_checks(summary),
-        folders=_folders(summary, path),
-    )
-    return path
 
+    def end(self) -> Path:
+        """Write the page, or the list; returns its path."""
+        path = self.summary.folder / PAGE
+        shown = (
+            {"scenes": self._scenes} if self.several else {"scene": next(iter(self._scenes), None)}
+        )
+        verdicts = [] if self.several else self.summary.verdict_lines()
+        findings = sum(len(verdict.findings) for verdict in self.summary.verdicts.values())
+        checks = 0 if findings else sum(v.checks for v in self.summary.verdicts.values())
+        self._write(
+            path, **shown, verdicts=verdicts, checks=checks, folders=_folders(self.summary, path)
+        )
+        return path
 
-def _write(path: Path, **values: Any) -> None:
-    write_bytes(path, render(_TEMPLATE, **values).encode())
-
-
-def _checks(summary: Summary) -> int:
-    return sum(verdict.checks for verdict in summary.verdicts.values())
+    def _write(self, path: Path, **values: Any) -> None:
+        made = time.strftime("%Y-%m-%d %H:%M")
+        gigabytes = self.summary.peak_memory / 1e9
+        page = render(_TEMPLATE, s=self.summary, made=made, gigabytes=gigabytes, **values)
+        write_bytes(path, page.encode())
 
 
 def _scene(summary: Summary, name: str, view: SceneView) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Shapes: (H, W) pixels of ``images/``, T frames, N points.
 """
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def need_rerun() -> Any:
 def write_recording(scene: SceneResults, path: Path) -> None:
     """Write a recording (.rrd) of everything that the scene's results hold, in the axes of ``cameras.json``."""
     rr = need_rerun()
-    stream = rr.RecordingStream("dynprep", recording_id=f"dynprep-{scene.key(Images)}")
+    stream = rr.RecordingStream("dynprep", recording_id=f"dynprep-{_identity(scene)}")
     stream.save(str(path))
     stream.log("world", rr.ViewCoordinates.RDF, static=True)
     has_depth = AlignedDisparity in scene and MetricDisparity in scene
@@ -66,6 +67,12 @@ def write_recording(scene: SceneResults, path: Path) -> None:
     if world is not None and PointTrajectories in scene:
         _log_points(rr, stream, scene, world)
     stream.disconnect()
+
+
+def _identity(scene: SceneResults) -> str:
+    """What tells this recording from those of other results of the same clip."""
+    keys = " ".join(f"{name} {result.key}" for name, result in sorted(scene.results.items()))
+    return hashlib.sha256(keys.encode()).hexdigest()[:32]
 
 
 def _log_camera(rr: Any, stream: Any, scene: SceneResults, world: World, number: int) -> None:

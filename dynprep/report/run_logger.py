@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from dynprep.job import Job
 from dynprep.pipeline.execute import StageRun
-from dynprep.record import Job
 from dynprep.report.media import SceneMedia
 from dynprep.report.options import LoggerOptions
 from dynprep.report.summary import Summary

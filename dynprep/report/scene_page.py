@@ -1,20 +1,23 @@
 """What a run's page shows of one scene."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from dynprep.artefacts import Artefact, SceneResults
+from dynprep.artefacts.display import Curve
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.motion import ParallaxMaps
 from dynprep.evenly import evenly
 from dynprep.report.options import ReportOptions
-from dynprep.store import Store
+from dynprep.store import ItemWriter, Recipe, Store
 from dynprep.verdicts.finding import Verdict
 from dynprep.viewer.groups import charts, group, player
 from dynprep.viewer.layers import layer
 from dynprep.viewer.space import space
 from dynprep.watch import Watch, no_progress
 
+_CURVES = "curves.json"
+_VERSION = 1  # raised when the same results give other curves
 _LAST = (ParallaxMaps.name,)  # layers that explain others, and come after them
 
 
@@ -42,7 +45,6 @@ def scene_view(
     watch: Watch = no_progress,
 ) -> SceneView:
     """Gather what is shown of a scene's complete ``stages``, frames first."""
-    scene = SceneResults(scene.name, scene.frames, {name: scene.results[name] for name in stages})
     names = [Images.name, *(name for name in stages if name not in (Images.name, *_LAST))]
     artefacts = [Artefact.registry[name] for name in [*names, *(n for n in _LAST if n in stages)]]
     stems = evenly(scene.frames.stems, options.frames)
@@ -52,7 +54,7 @@ def scene_view(
             drawn = layer(scene, artefact, stems, store, options.width)
             if drawn is not None:
                 groups.append(group(artefact, [{"label": "", **drawn}]))
-            curves += scene[artefact].curves(scene)
+            curves += _curves(scene, artefact, store)
             advance(1)
         in_3d = space(scene, stems, options.points, store)
         advance(1)
@@ -67,3 +69,19 @@ def scene_view(
         charts(curves),
         in_3d,
     )
+
+
+def _curves(scene: SceneResults, artefact: type[Artefact], store: Store) -> list[Curve]:
+    """An artefact's curves, which look at every frame, made once for all pages that show them."""
+    recipe = Recipe(
+        "media",
+        f"curves of {artefact.name}",
+        kind_version=_VERSION,
+        # units and marks may be those of any other result of the scene
+        inputs={name: result.key for name, result in scene.results.items()},
+    )
+
+    def write(writer: ItemWriter) -> None:
+        writer.json(_CURVES, [asdict(curve) for curve in scene[artefact].curves(scene)])
+
+    return [Curve(**curve) for curve in store.cached(recipe, write).json(_CURVES)]

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -67,6 +67,10 @@ class Terminal:
         shown = Text(f"{what:<{_PLACE}} ")
         shown.append(printable(str(path)), Style(link=path.absolute().as_uri()))
         self.console.print(shown, soft_wrap=True)
+
+    def line(self, text: str) -> None:
+        """One line that people copy, as it is however long."""
+        self.console.print(printable(text), markup=False, soft_wrap=True)
 
     def _print(self, text: str, before: Text) -> None:
         text = printable(text)
@@ -151,8 +155,8 @@ class Terminal:
         if run.made and not self.watched:
             self.say(f"{run.name}: {run.made} items in {run.seconds:.1f} s")
 
-    def close(self, summary: Summary, report: Path | None) -> None:
-        """The closing table, scores, warnings, and where everything is."""
+    def close(self, summary: Summary, report: Path | None, closing: Sequence[str] = ()) -> None:
+        """The closing table, scores, warnings, and where everything is. closing: the logger's last lines."""
         table = Table(box=None, title="done", title_justify="left", padding=_GAP)
         for name, side in (
             ("stage", "left"),
@@ -200,6 +204,8 @@ class Terminal:
                 self.place("rerun", media.recording)
         if report is not None:
             self.place("report", report)
+        for text in closing:
+            self.line(text)
 
     def _verdict(self, summary: Summary) -> None:
         """At most three lines: what is not good, and where more is said."""

@@ -3,14 +3,15 @@
 class Clock {
   constructor(stems, rate) {
     this.stems = stems; this.numbers = stems.map(Number); this.rate = rate;
-    this.at = 0; this.timer = null; this.followers = [];
+    this.at = 0; this.plays = false; this.followers = [];
   }
   get number() { return this.numbers[this.at]; }
   follow(follower) { this.followers.push(follower); }
-  tell() { for (const follower of this.followers) follower(this); }
+  // Followers may return a promise, which is kept when they have shown the frame.
+  tell() { return Promise.all(this.followers.map((follower) => follower(this))); }
   to(at) {
     this.at = Math.max(0, Math.min(this.stems.length - 1, at));
-    this.tell();
+    return this.tell();
   }
   // the shown frame that is nearest to a frame's number
   toNumber(number) {
@@ -18,12 +19,19 @@ class Clock {
     this.numbers.forEach((n, k) => { if (Math.abs(n - number) < Math.abs(this.numbers[best] - number)) best = k; });
     this.to(best);
   }
-  get plays() { return this.timer !== null; }
   play(on) {
     if (on === this.plays) return;
-    if (on) this.timer = setInterval(() => this.to((this.at + 1) % this.stems.length), 1000 / this.rate);
-    else { clearInterval(this.timer); this.timer = null; }
+    this.plays = on;
     this.tell();
+    if (on) this.run();
+  }
+  // A frame follows when the one before was shown, so that a slow machine plays slowly and shows every frame.
+  async run() {
+    const turn = this.turn = {};
+    while (this.plays && this.turn === turn) {
+      const pause = new Promise((done) => setTimeout(done, 1000 / this.rate));
+      await Promise.all([pause, this.to((this.at + 1) % this.stems.length)]);
+    }
   }
 }
 

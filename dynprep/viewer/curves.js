@@ -11,8 +11,9 @@ function drawCurves(root, charts, clock) {
   };
   for (const chart of charts) {
     const lines = Object.entries(chart.lines), count = chart.count;
-    const known = lines.flatMap(([, values]) => values).filter((value) => value !== null);
-    let [low, high] = chart.share ? [0, 1] : [Math.min(...known), Math.max(...known)];
+    let [low, high] = chart.share ? [0, 1] : [Infinity, -Infinity];
+    for (const [, values] of chart.share ? [] : lines)
+      for (const value of values) if (value !== null) { low = Math.min(low, value); high = Math.max(high, value); }
     if (!(high - low > 1e-6 * Math.abs(high))) { low -= 0.05 * Math.abs(low) || 0.5; high += 0.05 * Math.abs(high) || 0.5; }
     const x = (k) => LEFT + (WIDE - LEFT - RIGHT) * (count > 1 ? k / (count - 1) : 0.5);
     const y = (value) => TALL - BOTTOM - (TALL - BOTTOM - TOP) * (value - low) / (high - low);
@@ -29,10 +30,15 @@ function drawCurves(root, charts, clock) {
       picture.append(text);
     }
     lines.forEach(([, values], n) => {
+      // frames without a value are passed over; dots show where values are, if they are few
       let path = "", begun = false;
+      const few = values.filter((value) => value !== null).length <= 60;
       values.forEach((value, k) => {
-        path += value === null ? "" : `${begun ? "L" : "M"}${x(k).toFixed(1)} ${y(value).toFixed(1)}`;
-        begun = value !== null;
+        if (value === null) return;
+        path += `${begun ? "L" : "M"}${x(k).toFixed(1)} ${y(value).toFixed(1)}`;
+        begun = true;
+        if (few && values.some((other) => other === null) || count === 1)
+          picture.append(svg("circle", {cx: x(k), cy: y(value), r: 2.2, fill: LINES[n % LINES.length]}));
       });
       picture.append(svg("path", {d: path, fill: "none", stroke: LINES[n % LINES.length], "stroke-width": 1.6}));
     });

@@ -85,6 +85,11 @@ def _draw(
         encode = _ENCODERS[artefact.display]
     else:
         levels, span = _ranges(reader.displayed(scene, stem) for stem in stems)
+        if (
+            reader.least_span is not None
+        ):  # so that nothing but noise is not painted as if it were much
+            span = [reader.least_span[0], max(span[1], reader.least_span[1])]
+            levels = [min(levels[0], span[0]), max(levels[1], span[1])]
         flipped = isinstance(reader, DepthMap) and not reader.near_is_large
         meta |= {"levels": levels, "span": span, "flipped": flipped}
         encode = partial(_values_png, levels=levels)
@@ -93,7 +98,7 @@ def _draw(
             {int(n) for stem in stems for n in np.unique(reader.displayed(scene, stem))} - {NOTHING}
         )
         meta["labels"] = {str(label): reader.label_colour(label) for label in labels}
-    meta["suffix"] = "png" if artefact.display in (Display.VALUES, Display.LABELS) else "webp"
+    meta["suffix"] = "webp" if artefact.display is Display.PICTURE else "png"
     with ThreadPoolExecutor(cores()) as pool:
         drawn = pool.map(lambda stem: encode(reader.displayed(scene, stem), size), stems)
         for stem, content in zip(stems, drawn, strict=True):
@@ -138,12 +143,14 @@ def _values_png(values: Float32Array, size: tuple[int, int], levels: Sequence[fl
     return _png(np.where(known, np.rint(1 + _LEVELS * unit), NOTHING).astype(np.uint8))
 
 
-def _labels_png(ids: UInt8Array, size: tuple[int, int]) -> bytes:
-    return _png(np.asarray(cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST), np.uint8))
+def _nearest_png(values: UInt8Array, size: tuple[int, int]) -> bytes:
+    """Labels (h, w) or colours (h, w, 3) that are read out: none is mixed from others."""
+    return _png(np.asarray(cv2.resize(values, size, interpolation=cv2.INTER_NEAREST), np.uint8))
 
 
-def _png(grey: UInt8Array) -> bytes:
-    _, content = cv2.imencode(".png", grey, [cv2.IMWRITE_PNG_COMPRESSION, _PACKED])
+def _png(values: UInt8Array) -> bytes:
+    bgr = values[..., ::-1] if values.ndim == 3 else values
+    _, content = cv2.imencode(".png", bgr, [cv2.IMWRITE_PNG_COMPRESSION, _PACKED])
     return content.tobytes()
 
 
@@ -158,6 +165,6 @@ def _webp(picture: AnyArray, size: tuple[int, int]) -> bytes:
 
 _ENCODERS: dict[Display, Encode] = {
     Display.PICTURE: _webp,
-    Display.DIRECTIONS: _webp,
-    Display.LABELS: _labels_png,
+    Display.DIRECTIONS: _nearest_png,
+    Display.LABELS: _nearest_png,
 }

@@ -1,25 +1,36 @@
 // Frames of several layers, side by side or one over the other, at the same frame, zoom and pixel.
 "use strict";
 
+const MEMORY = 384e6; // bytes of decoded frames that a page holds, at most
+
 // What was decoded last, so that a clip that plays is decoded once and a long one does not fill the memory.
 class Decoded {
-  constructor(most) { this.most = most; this.frames = new Map(); }
-  async get(address) {
+  constructor() { this.frames = new Map(); this.bytes = 0; }
+  async get(address, wantsPixels) {
     let frame = this.frames.get(address);
-    if (frame) this.frames.delete(address);
-    else frame = this.decode(address);
+    this.frames.delete(address);
+    frame ??= this.decode(address, wantsPixels);
     this.frames.set(address, frame);
-    if (this.frames.size > this.most) this.frames.delete(this.frames.keys().next().value);
-    return frame;
+    const decoded = await frame;
+    if (!decoded.counted) { decoded.counted = true; this.bytes += decoded.bytes; }
+    for (const [old, waiting] of this.frames) {
+      if (this.bytes <= MEMORY || old === address) break;
+      this.frames.delete(old);
+      const gone = await waiting;
+      if (gone.counted) { gone.counted = false; this.bytes -= gone.bytes; }
+    }
+    return decoded;
   }
-  async decode(address) {
+  async decode(address, wantsPixels) {
     const [head, content] = address.split(",");
     const blob = new Blob([bytesOf(content)], {type: head.slice(5, head.indexOf(";"))});
     const image = await createImageBitmap(blob, {colorSpaceConversion: "none", premultiplyAlpha: "none"});
     const canvas = new OffscreenCanvas(image.width, image.height);
     const pen = canvas.getContext("2d", {willReadFrequently: true});
     pen.drawImage(image, 0, 0);
-    return {canvas, pixels: pen.getImageData(0, 0, image.width, image.height).data};
+    const area = image.width * image.height;
+    if (!wantsPixels) return {canvas, bytes: 4 * area};
+    return {canvas, pixels: pen.getImageData(0, 0, image.width, image.height).data, bytes: 8 * area};
   }
 }
 
@@ -58,8 +69,9 @@ class Layer {
     this.picture.getContext("2d").putImageData(image, 0, 0);
   }
   // Colours by level, as 32-bit numbers in the order of bytes of ImageData (little endian: alpha first).
-  valueTable() {
-    const table = new Uint32Array(256), [low, high] = this.range;
+  valueTable() { return this.tableOf(this.range); }
+  tableOf([low, high]) {
+    const table = new Uint32Array(256);
     for (let level = 1; level < 256; level++) {
       let unit = Math.max(0, Math.min(1, (this.value(level) - low) / (high - low)));
       if (this.flipped) unit = 1 - unit;
@@ -77,16 +89,16 @@ class Layer {
   // What the pixel at shares u, v of the picture is, in words.
   read(u, v) {
     if (!this.frame) return "";
-    const {canvas, pixels} = this.frame;
+    const {canvas} = this.frame;
     const x = Math.min(canvas.width - 1, Math.floor(u * canvas.width));
     const y = Math.min(canvas.height - 1, Math.floor(v * canvas.height));
-    const at = 4 * (y * canvas.width + x), [r, g, b] = pixels.slice(at, at + 3);
+    const [r, g, b] = canvas.getContext("2d").getImageData(x, y, 1, 1).data;
     if (this.kind === "picture") return `RGB ${r} ${g} ${b}`;
     if (this.kind === "labels") return r === 0 ? "background" : `object ${r}`;
     if (this.kind === "directions") {
-      if (r + g + b < 12) return "no value";
+      if (r + g + b === 0) return "no value";
       const vector = [r / 127.5 - 1, 1 - g / 127.5, 1 - b / 127.5], length = Math.hypot(...vector) || 1;
-      return vector.map((n) => (n / length).toFixed(2)).join(", "); // a unit vector, as it was before it became colours
+      return vector.map((n, axis) => `${"xyz"[axis]} ${(n / length).toFixed(2)}`).join(", "); // right, down, forward
     }
     if (r === 0) return "no value";
     const value = this.value(r), sign = r === 1 ? "≤ " : r === 255 ? "≥ " : "";
@@ -98,7 +110,7 @@ class Layer {
 class Player {
   constructor(root, data, clock, colours) {
     this.root = root; this.clock = clock; this.size = data.size; this.marks = data.marks || {};
-    this.decoded = new Decoded(400);
+    this.decoded = new Decoded();
     this.groups = data.groups;
     this.layers = data.groups.flatMap((group) => group.panels.map((panel) => new Layer(panel, group, colours)));
     this.share_ranges();
@@ -106,14 +118,19 @@ class Player {
     this.overlay = false; this.ownRange = false; this.opacity = 0.6;
     this.base = 0; this.top = Math.min(1, this.layers.length - 1);
     this.view = {zoom: 1, x: 0, y: 0}; this.cursor = null; this.turn = 0;
+    this.slices = false; this.row = 0.5; // whether a row of pixels is shown over time, and which, as a share of the height
     this.build();
     clock.follow(() => this.load());
     new ResizeObserver(() => this.draw()).observe(this.panels);
   }
   // Layers with a unit that are compared have one range, since a wrong scale would not show with one of its own each.
   share_ranges() {
-    for (const group of this.groups) {
-      const layers = this.layers.filter((l) => l.group === group.name && l.kind === "values" && l.unit);
+    const kinds = new Map();
+    for (const layer of this.layers) if (layer.kind === "values" && layer.unit) {
+      const kind = `${layer.group} ${layer.unit}`; // values of different units are not laid on one range
+      kinds.set(kind, [...(kinds.get(kind) || []), layer]);
+    }
+    for (const layers of kinds.values()) {
       if (layers.length < 2) continue;
       const middle = (end) => {
         const ends = layers.map((l) => l.span[end]).sort((a, b) => a - b);
@@ -143,6 +160,12 @@ class Player {
     this.rangeButton = make("button", {type: "button", className: "range", textContent: "colours of each frame",
       title: "off: one range for the whole clip; on: a range for each frame [c]"});
     this.rangeButton.onclick = () => { this.ownRange = !this.ownRange; this.label(); this.load(); };
+    this.sliceButton = make("button", {type: "button", className: "slices", textContent: "a row over time",
+      title: "below each map: one row of pixels in every frame, side by side; stripes are flicker [t]"});
+    this.sliceButton.onclick = () => { this.slices = !this.slices; this.arrange(); };
+    this.rowSlider = make("input", {type: "range", className: "row", min: 0, max: 1, step: 0.005, value: this.row});
+    this.rowSlider.setAttribute("aria-label", "which row, from the top");
+    this.rowSlider.oninput = () => { this.row = +this.rowSlider.value; this.draw(); this.drawSlices(); };
     this.resetButton = make("button", {type: "button", className: "reset", textContent: "whole image", title: "[0]"});
     this.resetButton.onclick = () => this.zoomTo({zoom: 1, x: 0, y: 0});
     const select = (name, key) => {
@@ -157,7 +180,7 @@ class Player {
     slider.oninput = () => { this.opacity = +slider.value; this.draw(); };
     this.stack = make("div", {className: "group stack"}, select("base", "base"), "below", select("top", "top"), slider);
     const bar = make("div", {className: "bar"}, make("div", {className: "group"}, this.sideButton, this.overButton),
-      chips, this.stack, this.rangeButton, this.resetButton);
+      chips, this.stack, this.rangeButton, this.sliceButton, this.rowSlider, this.resetButton);
     this.marked = make("div", {className: "marks"});
     this.panels = make("div", {className: "panels"});
     this.root.append(clock, bar, this.marked, this.panels);
@@ -168,7 +191,8 @@ class Player {
     this.sideButton.setAttribute("aria-pressed", !this.overlay);
     this.overButton.setAttribute("aria-pressed", this.overlay);
     this.rangeButton.setAttribute("aria-pressed", this.ownRange);
-    this.chips.hidden = this.overlay; this.stack.hidden = !this.overlay;
+    this.sliceButton.setAttribute("aria-pressed", this.slices);
+    this.chips.hidden = this.overlay; this.stack.hidden = !this.overlay; this.rowSlider.hidden = !this.slices;
   }
   toggle(name) {
     if (!this.shown.delete(name)) this.shown.add(name);
@@ -195,11 +219,35 @@ class Player {
       const captions = layers.map((layer, k) => make("figcaption", {}, make("span", {textContent: layer.name}), reads[k]));
       const scales = layers.map((layer) => this.scale(layer));
       const parts = layers.flatMap((_, k) => [captions[k], scales[k].element]);
-      this.panels.append(make("figure", {}, canvas, ...parts));
-      return {layers, canvas, reads, scales};
+      const slice = this.slices && layers.find((layer) => layer.kind === "values");
+      const strip = slice && make("canvas", {className: "slice", title: "time to the right, the row's pixels downwards"});
+      this.panels.append(make("figure", {}, canvas, ...parts, ...(strip ? [strip] : [])));
+      return {layers, canvas, reads, scales, slice, strip};
     });
     while (this.panels.children.length > this.figures.length) this.panels.firstChild.remove();
     this.load();
+    this.drawSlices();
+  }
+  // A row of a layer in every frame, a column a frame, in the layer's colours over the whole clip.
+  async drawSlices() {
+    const turn = this.sliceTurn = {};
+    for (const {slice, strip} of this.figures.filter((figure) => figure.strip)) {
+      const columns = [];
+      for (const address of slice.frames) columns.push(address ? await this.decoded.get(address, true) : null);
+      if (this.sliceTurn !== turn) return; // another row was asked for meanwhile
+      const some = columns.find((frame) => frame);
+      if (!some) continue;
+      const tall = some.canvas.width, image = new ImageData(columns.length, tall);
+      const out = new Uint32Array(image.data.buffer), table = slice.tableOf(slice.span);
+      columns.forEach((frame, k) => {
+        if (!frame) return;
+        const y = Math.min(frame.canvas.height - 1, Math.floor(this.row * frame.canvas.height));
+        for (let x = 0; x < tall; x++) out[x * columns.length + k] = table[frame.pixels[4 * (y * tall + x)]];
+      });
+      strip.width = columns.length; strip.height = tall;
+      strip.getContext("2d").putImageData(image, 0, 0);
+    }
+    this.sliced = this.row;
   }
   // The bar of colours under a layer, or its objects' colours.
   scale(layer) {
@@ -228,14 +276,14 @@ class Player {
     const turn = ++this.turn, at = this.clock.at, needed = new Set(this.figures.flatMap((figure) => figure.layers));
     const frames = this.layers.find((layer) => layer.group === "images");
     if (frames) needed.add(frames); // below masks
-    await Promise.all([...needed].map(async (layer) => {
-      const address = layer.frames[at];
-      const frame = address ? await this.decoded.get(address) : null;
-      if (turn !== this.turn) return; // another frame was asked for meanwhile
-      layer.frame = frame;
-      layer.paint(this.ownRange);
+    const decoded = await Promise.all([...needed].map(async (layer) => {
+      const address = layer.frames[at], wantsPixels = layer.kind === "values" || layer.kind === "labels";
+      return [layer, address ? await this.decoded.get(address, wantsPixels) : null];
     }));
-    if (turn === this.turn) { this.draw(); this.drawn = at; }
+    if (turn !== this.turn) return; // another frame was asked for meanwhile
+    for (const [layer, frame] of decoded) { layer.frame = frame; layer.paint(this.ownRange); }
+    this.draw();
+    this.drawn = at;
   }
   draw() {
     const ratio = Math.min(2, devicePixelRatio || 1);
@@ -253,10 +301,12 @@ class Player {
         this.put(pen, layer, tinted ? 0.55 : k ? this.opacity : 1);
       });
       if (this.cursor) this.cross(pen, width, height);
+      if (figure.strip) this.mark(pen, width, height);
       figure.scales.forEach((scale) => scale.update());
     }
     this.tell();
     this.resetButton.disabled = this.view.zoom === 1;
+    this.panels.classList.toggle("zoomed", this.view.zoom > 1);
   }
   put(pen, layer, alpha) {
     const picture = layer.picture, {zoom, x, y} = this.view, {width, height} = pen.canvas;
@@ -265,6 +315,13 @@ class Player {
     pen.imageSmoothingEnabled = layer.kind !== "labels" && zoom * width < 3 * picture.width;
     pen.drawImage(picture, x * picture.width, y * picture.height, picture.width / zoom, picture.height / zoom, 0, 0, width, height);
     pen.globalAlpha = 1;
+  }
+  // Where the row is that is shown over time.
+  mark(pen, width, height) {
+    const y = (this.row - this.view.y) * this.view.zoom * height;
+    pen.strokeStyle = "#fff"; pen.lineWidth = 1; pen.setLineDash([6, 4]);
+    pen.beginPath(); pen.moveTo(0, y); pen.lineTo(width, y); pen.stroke();
+    pen.setLineDash([]);
   }
   cross(pen, width, height) {
     const {zoom, x, y} = this.view;
@@ -321,7 +378,7 @@ class Player {
     };
     canvas.onpointerleave = () => { this.cursor = null; this.draw(); };
     canvas.addEventListener("wheel", (event) => {
-      if (!event.ctrlKey && !event.shiftKey && this.view.zoom === 1 && event.deltaY > 0) return; // the page scrolls
+      if (!event.ctrlKey && !event.shiftKey && this.view.zoom === 1) return; // the page scrolls
       event.preventDefault();
       this.zoomBy(Math.exp(-event.deltaY / 300), ...place(event));
     }, {passive: false});
@@ -333,7 +390,7 @@ class Player {
     const acts = {
       " ": () => this.clock.play(!this.clock.plays), ArrowRight: () => this.step(1), ArrowLeft: () => this.step(-1),
       Home: () => this.clock.to(0), End: () => this.clock.to(Infinity), o: () => this.setOverlay(!this.overlay),
-      c: () => this.rangeButton.click(), "+": () => this.zoomBy(1.5), "-": () => this.zoomBy(1 / 1.5),
+      c: () => this.rangeButton.click(), t: () => this.sliceButton.click(), "+": () => this.zoomBy(1.5), "-": () => this.zoomBy(1 / 1.5),
       0: () => this.zoomTo({zoom: 1, x: 0, y: 0}),
     };
     if (group && !this.overlay) this.toggle(group.name);

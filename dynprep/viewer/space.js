@@ -20,20 +20,30 @@ class Space {
     const home = make("button", {type: "button", textContent: "start view"});
     home.onclick = () => { this.setFollow(false); this.home(); };
     const [play, , at] = clockBar(clock); // the player has the slider
-    root.append(room, make("div", {className: "bar"}, play, at, ...toggles, this.followButton, home));
+    const bar = make("div", {className: "bar"}, play, at, ...toggles, this.followButton, home);
+    root.append(room, bar);
     try {
       this.renderer = new THREE.WebGLRenderer({canvas, antialias: false, preserveDrawingBuffer: true});
     } catch (refused) {
       room.replaceChildren(make("div", {className: "warn", textContent: "This browser draws no WebGL, which the view in 3D needs."}));
+      bar.remove();
       return;
     }
     this.follows = false;
-    this.renderer.setClearColor(new THREE.Color("#10151c"));
+    this.renderer.outputColorSpace = "srgb-linear"; // colours are the frames', and stay as they are
+    this.renderer.setClearColor(this.colour(16, 21, 28));
     this.scene = new THREE.Scene();
     this.eye = new THREE.PerspectiveCamera(50, 16 / 9, 1e-3, 1e4);
+    this.poses = this.posesOf(data.cameras);
+    this.eye.up.set(...this.poses[0].axes[1].map((value) => -value)); // which the controls take when they are made
     this.controls = new THREE.OrbitControls(this.eye, canvas);
     this.controls.addEventListener("change", () => this.render());
-    canvas.addEventListener("pointerdown", () => { if (this.follows) this.setFollow(false); });
+    this.controls.enableZoom = false; // so that the wheel scrolls the page until the view is clicked
+    canvas.addEventListener("pointerdown", () => {
+      this.controls.enableZoom = true;
+      if (this.follows) this.setFollow(false);
+    });
+    canvas.addEventListener("pointerleave", () => { this.controls.enableZoom = false; });
     this.build();
     this.home();
     clock.follow(() => this.frame());
@@ -49,6 +59,7 @@ class Space {
     }
     return out;
   }
+  colour(red, green, blue) { return new THREE.Color().setRGB(red / 255, green / 255, blue / 255); }
   cloud(places, colours, size) {
     const geometry = new THREE.BufferGeometry();
     geometry.setAttribute("position", new THREE.BufferAttribute(places, 3));
@@ -61,7 +72,7 @@ class Space {
   lines(places, colour) {
     const geometry = new THREE.BufferGeometry();
     geometry.setAttribute("position", new THREE.BufferAttribute(places, 3));
-    const lines = new THREE.LineSegments(geometry, new THREE.LineBasicMaterial({color: new THREE.Color(colour)}));
+    const lines = new THREE.LineSegments(geometry, new THREE.LineBasicMaterial({color: this.colour(...colour)}));
     lines.frustumCulled = false;
     return lines;
   }
@@ -69,15 +80,12 @@ class Space {
     const {data} = this, still = this.places(data.still.places);
     this.movingPlaces = data.moving.places.map((text) => this.places(text));
     this.movingColours = data.moving.colours.map((text) => bytesOf(text));
-    const flat = data.cameras.map((rows) => rows.flat()); // camera to world, 3 x 4 a frame
-    this.poses = flat.map((m) => ({at: [m[3], -m[7], -m[11]],
-      axes: [0, 1, 2].map((axis) => [m[axis], -m[4 + axis], -m[8 + axis]])}));
     this.parts = {
       static: this.cloud(still, bytesOf(data.still.colours), 2 * Math.min(2, devicePixelRatio || 1)),
       moving: this.cloud(new Float32Array(3), new Uint8Array(3), 3 * Math.min(2, devicePixelRatio || 1)),
-      trails: this.lines(new Float32Array(6), "#ffd166"), cameras: this.lines(this.path(), "#5b9bff"),
+      trails: this.lines(new Float32Array(6), [255, 209, 102]), cameras: this.lines(this.path(), [91, 155, 255]),
     };
-    this.now = this.lines(new Float32Array(6), "#ff6b6b");
+    this.now = this.lines(new Float32Array(6), [255, 107, 107]);
     this.parts.cameras.add(this.now);
     if (data.trails) this.ways = data.trails.places.map((text) => this.places(text));
     this.scene.add(...Object.values(this.parts));
@@ -87,6 +95,11 @@ class Space {
       depths.push([0, 1, 2].reduce((sum, a) => sum + (still[k + a] - first.at[a]) * first.axes[2][a], 0));
     depths.sort((a, b) => a - b);
     this.depth = Math.max(1e-3, depths[Math.floor(depths.length / 2)] || 1);
+  }
+  // Places and axes of cameras, given as camera to world, 3 x 4 a frame.
+  posesOf(cameras) {
+    return cameras.map((rows) => rows.flat()).map((m) => ({at: [m[3], -m[7], -m[11]],
+      axes: [0, 1, 2].map((axis) => [m[axis], -m[4 + axis], -m[8 + axis]])}));
   }
   // The corners of a camera's image at some depth, joined to its place and to each other.
   frustum(pose, size) {
@@ -106,7 +119,6 @@ class Space {
   home() {
     const pose = this.poses[0], back = 0.2 * this.depth, up = 0.2 * this.depth, aside = 0.15 * this.depth;
     const place = (a, b, c) => pose.at.map((value, k) => value + pose.axes[0][k] * a + pose.axes[1][k] * b + pose.axes[2][k] * c);
-    this.eye.up.set(...pose.axes[1].map((value) => -value));
     this.eye.position.set(...place(aside, -up, -back));
     this.controls.target.set(...place(0, 0, this.depth));
     this.controls.update();

@@ -33,7 +33,8 @@ class World:
 def world_of(scene: SceneResults) -> World:
     """The world of ``cameras.json``; the camera's own space where its poses and depth have different units."""
     cameras = scene[Cameras].all
-    unit = "m" if scene[MetricDisparity].is_metric else "units"
+    metric = scene[MetricDisparity]
+    unit = "m" if metric.displayed_unit(scene) == metric.unit else "units"
     if not moves(cameras) or cameras.shares_unit_with_depth:
         return World(cameras, True, unit)
     still = np.tile(np.eye(4), (len(scene.frames), 1, 1))

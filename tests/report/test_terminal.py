@@ -71,3 +71,43 @@ def test_the_last_run_has_a_name_and_a_refused_one_leaves_nothing(watched, tmp_p
     assert len(runs) == 2
     assert watched(*SMALL, "depth.nope=1")[0] == 1
     assert latest.resolve() == runs[-1].resolve()
+
+
+def test_what_is_not_a_runs_own_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dynprep.latest import point_to_latest
+    from dynprep.record import forget_refused
+
+    # a refused run in a folder that the user named, or that holds something else, stays
+    for name, more in (("mine", None), ("outputs/runs/2026-01-02/03-04-05", "notes.txt")):
+        folder = tmp_path / name
+        folder.mkdir(parents=True)
+        (folder / "run.json").write_text("{}")
+        if more is not None:
+            (folder / more).write_text("mine")
+        forget_refused(folder)
+        assert (folder / "run.json").is_file()
+    # one in the usual place goes, with the empty folders above it, but never through a link
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "outputs").symlink_to(tmp_path / "elsewhere")
+    folder = tmp_path / "work" / "outputs" / "runs" / "2026-01-02" / "03-04-05"
+    folder.mkdir(parents=True)
+    (folder / "run.json").write_text("{}")
+    monkeypatch.chdir(tmp_path / "work")
+    forget_refused(Path("outputs/runs/2026-01-02/03-04-05"))
+    assert not (tmp_path / "elsewhere" / "runs").exists() and (tmp_path / "elsewhere").is_dir()
+    assert (tmp_path / "work" / "outputs").is_symlink()
+    # a link of the user's that is called latest is no link of dynprep's
+    runs = tmp_path / "exp" / "runs"
+    (runs / "named").mkdir(parents=True)
+    for target in ("/somewhere/else", "../mine"):
+        (runs / "latest").symlink_to(target)
+        point_to_latest(runs / "named")
+        assert (runs / "latest").readlink() == Path(target)
+        (runs / "latest").unlink()
+    (runs / "latest").mkdir()
+    point_to_latest(runs / "named")
+    assert not (runs / "latest").is_symlink()
+    (runs / "latest").rmdir()
+    point_to_latest(runs / "named")
+    assert (runs / "latest").resolve() == (runs / "named").resolve()

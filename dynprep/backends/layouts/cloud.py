@@ -4,6 +4,7 @@ Shapes: N points, (H, W) pixels of ``images/``.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -19,6 +20,7 @@ from dynprep.evenly import evenly
 from dynprep.vision.sampling import inside, pixel_grid, sample
 
 _FRAMES = 24  # evenly spaced frames that points are taken from, at most
+_HELD = 3  # maps: a frame's and its neighbours'
 _SPARE = 3  # times as many points are looked at as are wanted
 _BESIDE_OBJECT = (
     9  # pixels across: masks are widened by half of it, since objects' edges smear into depth
@@ -74,24 +76,39 @@ def confirmed_cloud(scene: SceneResults, cameras: CameraSet, options: CloudOptio
     """Points of what is on no object and whose depth another frame confirms; there may be none."""
     numbers = evenly(range(len(scene.frames)), _FRAMES)
     step = grid_step(scene, options.count * _SPARE, len(numbers))
-    depths = {k: depth(scene, scene.frames.stems[k]) for k in numbers}
-    masks = {k: _widened(scene[ObjectMasks].of(scene.frames.stems[k])) for k in numbers}
-    known = [d[d > 0] for d in depths.values()]
-    every = np.concatenate([values[:: max(1, len(values) // 10_000)] for values in known])
+    maps = _Maps(scene)
+    thinned = []
+    for k in numbers:
+        values = maps.depth(k)[maps.depth(k) > 0]
+        thinned.append(
+            values[:: max(1, len(values) // 10_000)].copy()
+        )  # of the rest nothing is held
+    every = np.concatenate(thinned)
     limit = options.farthest * float(np.median(every)) if len(every) else 0.0
     parts = []
     for at, k in enumerate(numbers):
-        cloud = frame_cloud(scene, cameras, k, step, options.edge, limit, masks[k])
+        cloud = frame_cloud(scene, cameras, k, step, options.edge, limit, maps.mask(k))
         beside = [numbers[j] for j in (at - 1, at + 1) if 0 <= j < len(numbers)]
         if beside:
             confirmed = np.zeros(len(cloud), bool)
             for j in beside:
-                confirmed |= _confirms(cloud, cameras, j, depths[j], masks[j], options.agreement)
+                confirmed |= _confirms(
+                    cloud, cameras, j, maps.depth(j), maps.mask(j), options.agreement
+                )
             cloud = cloud.of(confirmed)
         parts.append(cloud)
     cloud = joined(parts)
     chosen = np.linspace(0, len(cloud) - 1, min(options.count, len(cloud))).round().astype(int)
     return cloud.of(chosen)
+
+
+class _Maps:
+    """Depth (H, W) and widened masks (H, W) of frames, of which the last few are held: frames may be large."""
+
+    def __init__(self, scene: SceneResults) -> None:
+        stems = scene.frames.stems
+        self.depth = lru_cache(_HELD)(lambda k: depth(scene, stems[k]))
+        self.mask = lru_cache(_HELD)(lambda k: _widened(scene[ObjectMasks].of(stems[k])))
 
 
 def frame_cloud(
