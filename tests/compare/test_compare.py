@@ -95,7 +95,7 @@ def test_only_the_same_frames_are_laid_side_by_side(run_here: RunHere, tmp_path:
     c = run_here(*masks, "data.start=2", "masks.noise_factor=3.0", name="c")
     page = compare_here(tmp_path / "out", a, b, c)
     assert "demo (run a)" in page and "demo (run b, c)" in page
-    assert page.count("Agreement: masks") == 1
+    assert page.count("<h3>Agreement: masks") == 1
 
 
 def test_a_number_that_one_run_lacks_is_shown(run_here: RunHere, tmp_path: Path) -> None:
