@@ -233,10 +233,15 @@ def test_recipes_take_what_was_published() -> None:
     assert flow["mask_only"] is True and flow["mask_margin"] == 0
 
 
+# repositories of which no commit is known here: the hub's newest is taken, and its commit stands in the key
+NOT_PINNED = {"metric_depth/prompt_depth_anything_small", "normals/marigold", "masks/sam3"}
+
+
 def test_weights_are_pinned_to_a_commit() -> None:
     """A repository that changes must not change results."""
-    for group in ("depth", "metric_depth", "prior", "flow"):
+    for group in ("depth", "metric_depth", "prior", "flow", "normals", "masks"):
         for path in sorted((CONF / group).glob("[!_]*.yaml")):
             node = read_choice(path)
             if "hub" in node:
-                assert re.fullmatch("[0-9a-f]{40}", node["revision"]), path
+                is_pinned = re.fullmatch("[0-9a-f]{40}", node["revision"]) is not None
+                assert is_pinned == (f"{group}/{path.stem}" not in NOT_PINNED), path

@@ -97,6 +97,7 @@ def test_blackswan_frames_with_given_masks(run_cli: Cli, shared: Path, tmp_path:
     hold("blackswan", tmp_path / "OUT" / "blackswan")
 
 
+@pytest.mark.thorough
 def test_blackswan_video_with_motion_masks(run_cli: Cli, shared: Path, tmp_path: Path) -> None:
     swan = shared / "data" / "blackswan"
     frames = [np.asarray(Image.open(p).convert("RGB")) for p in sorted((swan / "images").iterdir())]

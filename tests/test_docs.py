@@ -166,7 +166,11 @@ def _on_a_small_clip(line: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "page", ["sweep", pytest.param("paper", marks=pytest.mark.thorough), "compare"]
+    "page",
+    [
+        *(pytest.param(page, marks=pytest.mark.thorough) for page in ("sweep", "paper")),
+        "compare",
+    ],
 )
 def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()
@@ -186,6 +190,7 @@ def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) ->
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_trainers_page_works_on_a_video(
     run_here: RunHere, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -218,6 +223,7 @@ PICK = ("data=video", "data.path=dog.mp4", "dataset_dir=out", "store_dir=store")
 
 
 @pytest.mark.slow
+@pytest.mark.thorough
 def test_the_masks_page_works_on_a_video(
     run_main: Main, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
