@@ -5,6 +5,7 @@ Keys name no scene, so that runs of different scenes can be laid over each other
 scene beside it.
 """
 
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -214,5 +215,5 @@ def _closing(run: Any, mode: str) -> list[str]:
     """Where the run is, and how it gets to the server."""
     if mode == "offline":
         folder = str(run.settings.sync_dir)
-        return [f"wandb    {folder}", f"         wandb sync {folder}"]
+        return [f"wandb    {folder}", f"         wandb sync {shlex.quote(folder)}"]
     return [f"wandb    {run.url}"] if run.url else []
