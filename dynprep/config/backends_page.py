@@ -17,9 +17,10 @@ _MEASURED = Path(__file__).resolve().parents[2] / "docs" / "measured.yaml"
 _BACKENDS = """# Backends
 
 Written by `make docs` from `conf/`; do not edit by hand. `dynprep backends` prints the same in the terminal, with your
-own choices. **Bold** is what a run takes by default. Sizes are millions of parameters. "Measured" is what this project
-measured itself and names the command; nothing stands there for networks, since **none has been run with its published
-weights by this project yet**. The publications' own numbers are in their papers, which `dynprep cite RUN` names.
+own choices. **Bold** is what a run takes by default. Sizes are millions of parameters. Speed, memory and score are what
+`make demo` measures, on two CPU cores against the demo's exact truth; nothing stands there for networks, since **none has
+been run with its published weights by this project yet**. The publications' own numbers are in their papers, which
+`dynprep cite RUN` names.
 """
 # what is made of other groups' results has their licences
 _DERIVED = {
@@ -29,9 +30,10 @@ _DERIVED = {
     "normals": ("depth", "metric_depth"),
     "cameras": ("metric_depth", "masks"),
 }
+_COLUMNS = ("speed", "memory", "score")  # of what is measured
 _HEAD = (
-    "| choice | size | licence | weights | papers | measured |",
-    "| --- | ---: | --- | --- | --- | --- |",
+    "| choice | size | licence | weights | papers | speed | memory | score |",
+    "| --- | ---: | --- | --- | --- | --- | --- | --- |",
 )
 _LICENCES = """# Licences by output folder
 
@@ -68,7 +70,7 @@ class Choice:
 
 def backends_page() -> str:
     """The whole of docs/backends.md."""
-    measured: dict[str, str] = yaml.safe_load(_MEASURED.read_text(encoding="utf-8"))
+    measured: dict[str, dict[str, str]] = yaml.safe_load(_MEASURED.read_text(encoding="utf-8"))
     defaults = _defaults()
     parts = [_BACKENDS]
     for group, choices in _groups().items():
@@ -82,7 +84,7 @@ def backends_page() -> str:
                 choice.licence,
                 f"`{node['hub']}`" if "hub" in node else "",
                 ", ".join(node.get("cite", choice.backend.cites)),
-                measured.get(f"{group}={choice.name}", ""),
+                *(str(measured.get(f"{group}={choice.name}", {}).get(k, "")) for k in _COLUMNS),
             )
             parts.append(f"| {' | '.join(cells)} |")
         parts.append("")
