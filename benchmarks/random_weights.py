@@ -131,24 +131,31 @@ def depth_anything(
     return folder
 
 
-def prompt_depth_anything(folder: Path, size: Size = "tiny", variant: str = "small") -> Path:
-    """Prompt Depth Anything with a DINOv2 encoder; ``variant`` is a published size: small or large."""
-    from transformers import PromptDepthAnythingConfig, PromptDepthAnythingForDepthEstimation
+def prompt_depth_anything_config(variant: str) -> Any:
+    """Return the configuration of the tiny or the published small or large network."""
+    from transformers import PromptDepthAnythingConfig
 
-    like = depth_anything_config(variant if size == "published" else "tiny").to_dict()
-    kept = (
+    like = depth_anything_config(variant).to_dict()
+    shared = (
         "backbone_config",
         "reassemble_hidden_size",
         "neck_hidden_sizes",
         "fusion_hidden_size",
         "head_hidden_size",
     )
-    config = PromptDepthAnythingConfig(
-        **{name: like[name] for name in kept},
+    return PromptDepthAnythingConfig(
+        **{name: like[name] for name in ("backbone_config", *sizes)},
         patch_size=14,
         depth_estimation_type="metric",
         max_depth=1,
     )
+
+
+def prompt_depth_anything(folder: Path, size: Size = "tiny", variant: str = "small") -> Path:
+    """Prompt Depth Anything with a DINOv2 encoder; ``variant`` is a published size: small or large."""
+    from transformers import PromptDepthAnythingForDepthEstimation
+
+    config = prompt_depth_anything_config(variant if size == "published" else "tiny")
     _save(PromptDepthAnythingForDepthEstimation(config), folder, size)
     dpt_preprocessor(folder, 756, kind="PromptDepthAnythingImageProcessor")
     return folder

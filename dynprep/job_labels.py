@@ -28,8 +28,8 @@ def announce(overrides: Sequence[str], sweeper: Mapping[str, Any]) -> None:
 
 def label(number: int, overrides: Sequence[str]) -> str:
     """Such as ``job 2/4 alignment=huber flow.rate=8``. number: from 0, as Hydra counts; overrides: of the job."""
-    told = json.loads(os.environ.get(_VARIED, "{}"))
-    names, count = told.get("names"), told.get("count")
+    announced = json.loads(os.environ.get(_VARIED, "{}"))
+    names, count = announced.get("names"), announced.get("count")
     own = [o for o in overrides if names is None or o.partition("=")[0].lstrip("+") in names]
     return " ".join([title(number, count), *(o.lstrip("+") for o in own)])
 

@@ -50,7 +50,7 @@ class RunState:
         return self.summary
 
     @property
-    def told(self) -> RunLogger:
+    def open_logger(self) -> RunLogger:
         """The logger, once there is a plan."""
         assert self.logger is not None
         return self.logger

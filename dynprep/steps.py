@@ -226,7 +226,7 @@ def execute(run: RunState) -> None:
 
 def _run_stage(run: RunState, name: str) -> StageRun:
     """Make what the store lacks of one stage, and say how it went."""
-    options, terminal, logger = run.settings, run.terminal, run.told
+    options, terminal, logger = run.settings, run.terminal, run.open_logger
 
     def watch(stage: str, total: int) -> AbstractContextManager[Advance]:
         return logger.stage(terminal.watch, stage, total)
@@ -242,12 +242,12 @@ def _log_stage(run: RunState, done: StageRun) -> None:
     from dynprep.report.media import MediaMaker
 
     media = []
-    if run.told.wants_pictures:
+    if run.open_logger.wants_pictures:
         for scene in run.plan.scenes:
             complete = scene.read().only(run.plan.complete_stages(scene))
             maker = MediaMaker(complete, run.folder / "media", run.store)
             media.append(maker.draw([done.name], run.settings.logger))
-    run.told.stage_done(done, media)
+    run.open_logger.stage_done(done, media)
 
 
 def _judge_what_is_ready(run: RunState, early: Mapping[str, EarlyVerdict], stage: str) -> None:
@@ -366,11 +366,11 @@ def report(run: RunState) -> None:
         summary.peak_memory = _peak_memory()
         page = writer.end() if run.settings.report.page else None
         with run.terminal.follow(options.kind, 1):
-            run.told.end(summary)
+            run.open_logger.end(summary)
         # once more, since the page cannot show how long it took itself
         summary.seconds = time.time() - run.record.started
         if summary.failure is None:
-            run.terminal.close(summary, page, run.told.closing)
+            run.terminal.close(summary, page, run.open_logger.closing)
 
 
 def record(run: RunState) -> None:

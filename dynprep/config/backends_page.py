@@ -18,7 +18,7 @@ _BACKENDS = """# Backends
 
 Written by `make docs` from `conf/`; do not edit by hand. `dynprep backends` prints the same in the terminal, with your
 own choices. **Bold** is what a run takes by default. Sizes are millions of parameters. Speed, memory and score are what
-`make demo` measures, on two CPU cores against the demo's exact truth; nothing stands there for networks, since **none has
+`make demo` measures, on two CPU cores against the demo's exact truth. Nothing stands there for networks: **none has
 been run with its published weights by this project yet**. The publications' own numbers are in their papers, which
 `dynprep cite RUN` names.
 """

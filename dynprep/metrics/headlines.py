@@ -65,12 +65,12 @@ _HEADLINES = (
 def figures(scores: Mapping[str, float]) -> list[Figure]:
     """At most five figures of a scene's scores, by name, those against truth first."""
     shown = []
-    told: set[str] = set()  # of a metric that several stages have, the last stage's says enough
+    named: set[str] = set()  # of a metric that several stages have, the last stage's says enough
     for headline in _HEADLINES:
         name = next((n for n in scores if _is(headline, n)), None)
         what = headline.metric if "/" not in headline.stage else headline.stage
-        if name is not None and what not in told:
-            told.add(what)
+        if name is not None and what not in named:
+            named.add(what)
             shown.append(_figure(headline, name, scores[name]))
     return shown[:_MOST]
 

@@ -17,7 +17,7 @@ from dynprep.report.terminal import Terminal
 from dynprep.watch import Advance
 
 LOG = "terminal.log"  # in the folder of a job that runs beside others
-_told: set[str] = set()  # warnings that an earlier job of this process has given
+_warned: set[str] = set()  # warnings that an earlier job of this process has given
 _FIGURES = 1
 
 
@@ -36,8 +36,8 @@ class JobTerminal(Terminal):
 
     def warn(self, text: str) -> None:
         """As ``Terminal.warn``; what an earlier job said is not said again."""
-        if self.job.in_parallel or text not in _told:
-            _told.add(text)
+        if self.job.in_parallel or text not in _warned:
+            _warned.add(text)
             super().warn(text)
 
     def plan(self, plan: Plan, choices: dict[str, str], need: int) -> None:

@@ -77,15 +77,15 @@ class WandbLogger(RunLogger):
 
     @contextmanager
     def stage(self, watch: Watch, name: str, total: int) -> Iterator[Advance]:
-        done, told = 0, time.monotonic()
+        done, last = 0, time.monotonic()
         with watch(name, total) as advance:
 
             def follow(count: int) -> None:
-                nonlocal done, told
+                nonlocal done, last
                 done += count
                 advance(count)
-                if time.monotonic() - told >= _EVERY:
-                    told = time.monotonic()
+                if time.monotonic() - last >= _EVERY:
+                    last = time.monotonic()
                     self._run.log({f"progress/{name}": done / max(total, 1)})
 
             yield follow

@@ -199,21 +199,13 @@ def test_prompt_depth_anything_is_the_librarys_with_the_sensors_depth(
 
 @pytest.mark.parametrize(("size", "ending"), [("small", "_small"), ("large", "")])
 def test_published_sizes_of_prompt_depth_anything(size: str, ending: str) -> None:
-    from transformers import PromptDepthAnythingConfig, PromptDepthAnythingForDepthEstimation
+    from transformers import PromptDepthAnythingForDepthEstimation
 
     from dynprep.conf_folder import CONF, read_choice
 
-    like = random_weights.depth_anything_config(size).to_dict()
-    kept = (
-        "backbone_config",
-        "reassemble_hidden_size",
-        "neck_hidden_sizes",
-        "fusion_hidden_size",
-        "head_hidden_size",
-    )
     with torch.device("meta"):
         network = PromptDepthAnythingForDepthEstimation(
-            PromptDepthAnythingConfig(**{n: like[n] for n in kept})
+            random_weights.prompt_depth_anything_config(size)
         )
     millions = sum(p.numel() for p in network.parameters()) / 1e6
     node = read_choice(CONF / "metric_depth" / f"prompt_depth_anything{ending}.yaml")
