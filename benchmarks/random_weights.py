@@ -144,7 +144,7 @@ def prompt_depth_anything_config(variant: str) -> Any:
         "head_hidden_size",
     )
     return PromptDepthAnythingConfig(
-        **{name: like[name] for name in ("backbone_config", *sizes)},
+        **{name: like[name] for name in shared},
         patch_size=14,
         depth_estimation_type="metric",
         max_depth=1,
