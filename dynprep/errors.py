@@ -12,6 +12,9 @@ class UserError(Exception):
     """
 
 
+WARNING = "! "  # how a line begins that must be seen
+
+
 def printable(text: str) -> str:
     """``text`` with control characters and halves of characters written out: a file's name may hold anything, and a
     terminal would obey it."""

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 RUN_FILE = "run.json"
+JOB_LOG = "terminal.log"  # what a job says that runs beside others, in its folder
 MARK = ".dynprep-sweep"  # a file in a multirun's folder, as old as the multirun
 RUNNING, DONE, FAILED, STOPPED = "running", "done", "failed", "stopped"
 

@@ -14,16 +14,14 @@ from rich.live import Live
 from rich.text import Text
 
 from dynprep import job_labels, stopping
-from dynprep.errors import printable
+from dynprep.errors import WARNING, printable
 from dynprep.foreign import Malformed, read_json
 from dynprep.latest import point_to_latest
 from dynprep.record_shape import RecordShape
-from dynprep.run_file import DONE, FAILED, MARK, RUN_FILE, RUNNING, STOPPED, find_runs
+from dynprep.run_file import DONE, FAILED, JOB_LOG, MARK, RUN_FILE, RUNNING, STOPPED, find_runs
 
 _LOOK_EVERY = 1.0  # seconds
 _IN_PROCESS = "BasicLauncher"
-_WARNING = "! "  # how a warning begins in it
-_LOG = "terminal.log"  # of a job that runs beside others, whose last line is shown
 
 
 def in_process(launcher: str) -> bool:
@@ -94,8 +92,10 @@ class Sweep:
         """Say which jobs ended since the last time, and where people watch, where the others are."""
         records = self.records()
         for name, record in records.items():
+            if name in self.reported:
+                continue
             self._pass_on_warnings(name)
-            if record["status"] == RUNNING or name in self.reported:
+            if record["status"] == RUNNING:
                 continue
             self.reported.add(name)
             if record["status"] == FAILED:
@@ -110,14 +110,14 @@ class Sweep:
     def _pass_on_warnings(self, name: str) -> None:
         """Print what a job warns of, such as a licence, once for all jobs that do."""
         for line in self._said(name):
-            if line.startswith(_WARNING) and line not in self.warned:
+            if line.startswith(WARNING) and line not in self.warned:
                 self.warned.add(line)
                 self._print(line)
 
     def _said(self, name: str) -> list[str]:
         """What a job has said so far, in lines; nothing where it has not begun to speak."""
         try:
-            return (self.folder / name / _LOG).read_text(encoding="utf-8").splitlines()
+            return (self.folder / name / JOB_LOG).read_text(encoding="utf-8").splitlines()
         except OSError:
             return []
 

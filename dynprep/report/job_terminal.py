@@ -14,9 +14,9 @@ from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
 from dynprep.report.summary import Summary
 from dynprep.report.terminal import Terminal
+from dynprep.run_file import JOB_LOG
 from dynprep.watch import Advance
 
-LOG = "terminal.log"  # in the folder of a job that runs beside others
 _warned: set[str] = set()  # warnings that an earlier job of this process has given
 _FIGURES = 1
 
@@ -30,7 +30,7 @@ class JobTerminal(Terminal):
         if job.in_parallel:
             self.watched = False
             folder.mkdir(parents=True, exist_ok=True)
-            log = (folder / LOG).open("w", encoding="utf-8", buffering=1)
+            log = (folder / JOB_LOG).open("w", encoding="utf-8", buffering=1)
             self.console = Console(file=log, width=self.console.width, highlight=False)
         self.say(job.label)
 

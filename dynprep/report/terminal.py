@@ -21,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from dynprep.artefacts.images import Images
-from dynprep.errors import folded, printable
+from dynprep.errors import WARNING, folded, printable
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
@@ -60,7 +60,7 @@ class Terminal:
 
     def warn(self, text: str) -> None:
         """One line that must be seen."""
-        self._print(text, Text("! ", style="bold yellow"))
+        self._print(text, Text(WARNING, style="bold yellow"))
 
     def place(self, what: str, path: Path) -> None:
         """Where something is, as a link where the terminal has them."""

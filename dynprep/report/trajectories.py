@@ -14,12 +14,11 @@ from dynprep.artefacts.points import KINDS, PointTrajectories
 
 @dataclass(frozen=True)
 class ShownPoints:
-    """positions (N, T, 3), visible (N, T), colours (N, 3) uint8, on_object (N,)."""
+    """positions (N, T, 3), visible (N, T), colours (N, 3) uint8."""
 
     positions: Float32Array
     visible: BoolArray
     colours: UInt8Array
-    on_object: BoolArray
 
 
 def load_points(scene: SceneResults, most: int | None = None) -> ShownPoints:
@@ -28,9 +27,7 @@ def load_points(scene: SceneResults, most: int | None = None) -> ShownPoints:
     for kind in KINDS:
         cloud = scene[PointTrajectories].of(kind)
         step = 1 if most is None else max(1, -(-len(cloud) // most))
-        colours = cloud.colours[::step]
-        on_object = np.full(len(colours), kind == "fg")
-        parts.append((cloud.positions[::step], cloud.visible[::step], colours, on_object))
+        parts.append((cloud.positions[::step], cloud.visible[::step], cloud.colours[::step]))
     return ShownPoints(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
 
