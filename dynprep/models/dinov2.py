@@ -3,6 +3,8 @@
 Shapes: B images, N tokens, C channels, (H, W) pixels of the network's input.
 """
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +12,9 @@ from torch.nn import functional as F
 PATCH = 14
 _GRID = 37  # patches a side of the grid that positions were learned on: 518 / 14
 _HEAD = 64  # channels of an attention head
+Turn = Callable[[Tensor], Tensor]  # of queries and keys
+# what DINOv2's authors add to the number of patches before they scale the grid of positions
+POSITION_OFFSET = 0.1
 
 
 class LayerScale(nn.Module):
@@ -25,14 +30,19 @@ class LayerScale(nn.Module):
 
 
 class _Attention(nn.Module):
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, normed: bool) -> None:
         super().__init__()
         self.qkv = nn.Linear(channels, 3 * channels)
+        self.q_norm = nn.LayerNorm(_HEAD) if normed else nn.Identity()
+        self.k_norm = nn.LayerNorm(_HEAD) if normed else nn.Identity()
         self.proj = nn.Linear(channels, channels)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, turn: Turn | None) -> Tensor:
         b, n, c = x.shape
         q, k, v = self.qkv(x).reshape(b, n, 3, c // _HEAD, _HEAD).permute(2, 0, 3, 1, 4)
+        q, k = self.q_norm(q), self.k_norm(k)
+        if turn is not None:
+            q, k = turn(q), turn(k)
         mixed = F.scaled_dot_product_attention(q, k, v)  # (B, heads, N, 64)
         return self.proj(mixed.transpose(1, 2).reshape(b, n, c))
 
@@ -47,18 +57,38 @@ class _Mlp(nn.Module):
         return self.fc2(F.gelu(self.fc1(x)))
 
 
-class _Block(nn.Module):
+class _GatedMlp(nn.Module):
+    """SwiGLU (Shazeer 2020), of the giant encoder."""
+
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm1 = nn.LayerNorm(channels, eps=1e-6)
-        self.attn = _Attention(channels)
-        self.ls1 = LayerScale(channels)
-        self.norm2 = nn.LayerNorm(channels, eps=1e-6)
-        self.mlp = _Mlp(channels)
-        self.ls2 = LayerScale(channels)
+        inner = -(-(4 * channels * 2 // 3) // 8) * 8
+        self.w12 = nn.Linear(channels, 2 * inner)
+        self.w3 = nn.Linear(inner, channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = x + self.ls1(self.attn(self.norm1(x)))
+        gate, values = self.w12(x).chunk(2, -1)
+        return self.w3(F.silu(gate) * values)
+
+
+class Block(nn.Module):
+    """Attention and a perceptron, each added to what enters.
+
+    normed: whether queries and keys are normed; gated: whether the perceptron is a gated one.
+    """
+
+    def __init__(self, channels: int, normed: bool = False, gated: bool = False) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(channels, eps=1e-6)
+        self.attn = _Attention(channels, normed)
+        self.ls1 = LayerScale(channels)
+        self.norm2 = nn.LayerNorm(channels, eps=1e-6)
+        self.mlp = _GatedMlp(channels) if gated else _Mlp(channels)
+        self.ls2 = LayerScale(channels)
+
+    def forward(self, x: Tensor, turn: Turn | None = None) -> Tensor:
+        """x (B, N, C) -> the same. turn: what is done to queries and keys (B, heads, N, 64), such as RoPE."""
+        x = x + self.ls1(self.attn(self.norm1(x), turn))
         return x + self.ls2(self.mlp(self.norm2(x)))
 
 
@@ -76,18 +106,24 @@ class DinoV2(nn.Module):
 
     channels, blocks: width and depth; taps: numbers of the blocks after which tokens are taken, from 1;
     final_eps: of the last norm, which is applied to every tap: 1e-5 in UniDepth, unlike the 1e-6 of the
-    blocks.
+    blocks; offset: see ``POSITION_OFFSET``, 0 in UniDepth.
     """
 
     def __init__(
-        self, channels: int, blocks: int, taps: tuple[int, ...], final_eps: float = 1e-5
+        self,
+        channels: int,
+        blocks: int,
+        taps: tuple[int, ...],
+        final_eps: float = 1e-5,
+        offset: float = 0.0,
     ) -> None:
         super().__init__()
         self.taps = taps
+        self.offset = offset
         self.cls_token = nn.Parameter(torch.zeros(1, 1, channels))
         self.pos_embed = nn.Parameter(torch.zeros(1, 1 + _GRID * _GRID, channels))
         self.patch_embed = _Patches(channels)
-        self.blocks = nn.ModuleList(_Block(channels) for _ in range(blocks))
+        self.blocks = nn.ModuleList(Block(channels) for _ in range(blocks))
         self.norm = nn.LayerNorm(channels, eps=final_eps)
 
     def forward(self, image: Tensor) -> list[tuple[Tensor, Tensor]]:
@@ -95,9 +131,7 @@ class DinoV2(nn.Module):
 
         image (B, 3, H, W): normalised, sides multiples of 14.
         """
-        x = self.patch_embed(image)
-        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
-        x = x + self._positions(image.shape[-2] // PATCH, image.shape[-1] // PATCH)
+        x = self.tokens(image)
         taps = []
         for number, block in enumerate(self.blocks, 1):
             x = block(x)
@@ -105,6 +139,12 @@ class DinoV2(nn.Module):
                 normed = self.norm(x)
                 taps.append((normed[:, 1:], normed[:, 0]))
         return taps
+
+    def tokens(self, image: Tensor) -> Tensor:
+        """The class token and the patches with their positions (B, 1 + H/14 * W/14, C)."""
+        x = self.patch_embed(image)
+        x = torch.cat([self.cls_token.expand(len(x), -1, -1), x], 1)
+        return x + self._positions(image.shape[-2] // PATCH, image.shape[-1] // PATCH)
 
     def _positions(self, rows: int, columns: int) -> Tensor:
         """Learned positions (1, 1 + rows * columns, C), brought to a grid by bicubic interpolation.
@@ -116,5 +156,9 @@ class DinoV2(nn.Module):
         cls, grid = self.pos_embed[:, :1], self.pos_embed[:, 1:]
         at_least_float32 = torch.promote_types(grid.dtype, torch.float32)
         square = grid.to(at_least_float32).reshape(1, _GRID, _GRID, -1).permute(0, 3, 1, 2)
-        fitted = F.interpolate(square, (rows, columns), mode="bicubic", align_corners=False)
+        if self.offset:
+            scale = (rows + self.offset) / _GRID, (columns + self.offset) / _GRID
+            fitted = F.interpolate(square, scale_factor=scale, mode="bicubic", align_corners=False)
+        else:
+            fitted = F.interpolate(square, (rows, columns), mode="bicubic", align_corners=False)
         return torch.cat([cls, fitted.to(cls.dtype).flatten(2).transpose(1, 2)], 1)

@@ -5,7 +5,7 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dynprep.errors import UserError
 
@@ -19,13 +19,29 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
     """Every tensor of a .safetensors or torch file by name; raises UserError for what is damaged
     or would run code."""
     import torch
+
+    content = read_checkpoint(path)
+    for key in _WRAPPED:
+        if isinstance(content.get(key), dict):
+            content = content[key]
+    if not content:
+        raise UserError(f"{path}: holds no tensors by name; it is no checkpoint")
+    return {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+
+
+def read_checkpoint(path: Path) -> dict[Any, Any]:
+    """Everything by name in a .safetensors or torch file, which may keep more than tensors, such as a network's sizes.
+
+    Raises UserError for what is damaged or would run code.
+    """
+    import torch
     from safetensors.torch import load_file
 
     if not path.is_file():
         raise UserError(f"{path}: no file of weights that can be read; check the path")
     try:
         if path.suffix == ".safetensors":
-            return load_file(path)
+            return dict(load_file(path))
         with warnings.catch_warnings():  # about pickles of other versions; they are refused or read
             warnings.simplefilter("ignore")
             content = torch.load(path, map_location="cpu", weights_only=True, mmap=_zipped(path))
@@ -33,12 +49,9 @@ def read_tensors(path: Path) -> "dict[str, Tensor]":
         raise (refused if _pickled(path) else damaged)(path, error) from None
     except Exception as error:  # whatever the libraries find wrong with the file
         raise damaged(path, error) from None
-    for key in _WRAPPED:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict) or not content:
+    if not isinstance(content, dict):
         raise UserError(f"{path}: holds no tensors by name; it is no checkpoint")
-    return {str(k): v for k, v in content.items() if isinstance(v, torch.Tensor)}
+    return content
 
 
 def refused(path: Path, error: Exception) -> UserError:
@@ -63,7 +76,7 @@ def damaged(path: Path, error: Exception) -> UserError:
 def fit(
     network: "nn.Module", tensors: "Mapping[str, Tensor]", unused: tuple[str, ...], where: str
 ) -> tuple[str, ...]:
-    """Load ``tensors`` into ``network``; return the names that it does not know, but for ``unused`` ones.
+    """Load ``tensors`` into ``network``; return the names that it does not know, but for those that ``unused`` begins.
 
     A published checkpoint may hold more than inference needs. Raises UserError saying what is missing or of another
     size.
@@ -76,7 +89,8 @@ def fit(
     if message := mismatch(missing, [(k, tuple(tensors[k].shape), wanted[k]) for k in other]):
         raise UserError(f"{where}: {message}")
     network.load_state_dict({k: tensors[k] for k in wanted}, strict=True)
-    return tuple(sorted(tensors.keys() - wanted.keys() - set(unused)))
+    unknown = sorted(tensors.keys() - wanted.keys())
+    return tuple(name for name in unknown if not name.startswith(unused))
 
 
 def mismatch(missing: list[str], other: list[tuple[str, tuple[int, ...], tuple[int, ...]]]) -> str:

@@ -11,12 +11,10 @@ from torch.nn import functional as F
 
 from dynprep.models.alltracker.correlation import CHANNELS
 from dynprep.models.alltracker.encoder import ConvNextBlock
+from dynprep.models.attention import attend
 
 WIDTH = 128  # channels of everything in the block
 _HEADS = 8
-# CUDA's attention kernels put the batch on an axis of their grid that has no more places
-# (https://github.com/pytorch/pytorch/issues/146704)
-_MOST_SEQUENCES = 65_535
 
 
 class _Motion(nn.Module):
@@ -48,10 +46,7 @@ class _Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """x (B, S, N, C) -> the same: every cell of every pass is a sequence over the slots."""
         q, k, v = (self._split(part) for part in (self.to_q(x), *self.to_kv(x).chunk(2, -1)))
-        parts = zip(*(part.split(_MOST_SEQUENCES) for part in (q, k, v)), strict=True)
-        attended = [F.scaled_dot_product_attention(*part) for part in parts]
-        # (B * N, heads, S, C / heads)
-        mixed = attended[0] if len(attended) == 1 else torch.cat(attended)
+        mixed = attend(q, k, v)  # (B * N, heads, S, C / heads)
         mixed = mixed.unflatten(0, (len(x), -1)).permute(0, 3, 1, 2, 4)
         return self.to_out(mixed.flatten(3))
 

@@ -1,0 +1,1 @@
+"""Depth Anything 3 (Lin et al. 2025)."""

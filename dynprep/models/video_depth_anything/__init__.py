@@ -1,0 +1,1 @@
+"""Video Depth Anything (Chen et al. 2025)."""
