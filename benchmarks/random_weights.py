@@ -642,6 +642,170 @@ def alltracker(variant: Literal["full", "tiny"]) -> AllTracker:
     return network
 
 
+def _moge_config(variant: str, tokens: tuple[int, int]) -> dict[str, Any]:
+    """What a checkpoint of MoGe-2 says of its network."""
+    width, taps, blocks = {
+        "vits": (384, [5, 11], 1),
+        "vitb": (768, [5, 11], 1),
+        "vitl": (1024, [5, 11, 17, 23], 2),
+    }[variant]
+    widths = [width, 256, 128, 64, 32]
+    common = {
+        "dim_res_blocks": widths,
+        "res_block_in_norm": "none",
+        "res_block_hidden_norm": "none",
+        "resamplers": ["conv_transpose", "conv_transpose", "conv_transpose", "bilinear"],
+    }
+
+    def head(outputs: int) -> dict[str, Any]:
+        last = [None, None, None, None, outputs]
+        return {"dim_in": widths, "dim_out": last, "num_res_blocks": [0, 1, 1, 1, 0], **common}
+
+    return {
+        "encoder": {
+            "backbone": f"dinov2_{variant}14",
+            "intermediate_layers": taps,
+            "dim_out": width,
+        },
+        "neck": {
+            "dim_in": [width + 2, 2, 2, 2, 2],
+            "dim_out": None,
+            "num_res_blocks": [0, blocks, blocks, blocks, 0],
+            **common,
+        },
+        "points_head": head(3),
+        "mask_head": head(1),
+        "normal_head": head(3),
+        "scale_head": {"dims": [width, width, width, 1]},
+        "remap_output": "exp",
+        "num_tokens_range": list(tokens),
+    }
+
+
+def moge(folder: Path, size: Size = "tiny", variant: str = "vits") -> Path:
+    """MoGe-2; tiny: ViT-S, set to look at few patches, whose points are about a plane seen by a camera."""
+    from dynprep.models.moge.config import configured
+    from dynprep.models.moge.network import MoGe2
+
+    torch.manual_seed(_SEED)
+    folder.mkdir(parents=True, exist_ok=True)
+    config = _moge_config(variant, (60, 180) if size == "tiny" else (1200, 3600))
+    network = MoGe2(configured(config, "here"))
+    if size == "tiny":
+        _as_if_seen(seeded(network))
+    torch.save({"model_config": config, "model": network.state_dict()}, folder / "model.pt")
+    return folder
+
+
+def _as_if_seen(network: Any) -> None:
+    """Let the points' x and y go with the place in the image, as those that a camera sees do."""
+    with torch.no_grad():
+        for name, stack in (("neck", network.neck), ("points", network.points_head)):
+            enters = stack.input_blocks[4]
+            enters.weight[:2] = 0
+            enters.bias[:2] = 0
+            stack.resamplers[3][1].weight[:2] = 0
+            stack.resamplers[3][1].bias[:2] = 0
+            for channel in range(2):
+                enters.weight[channel, channel] = 1.0 if name == "points" else 10.0
+        last = network.points_head.output_blocks[4]
+        last.weight.mul_(0.1)
+        last.weight[:2] = 0
+        last.bias.copy_(torch.tensor([0.0, 0.0, 0.5]))
+        for channel in range(2):
+            last.weight[channel, channel] = 0.15
+        network.mask_head.output_blocks[4].bias.fill_(1.0)  # most of an image has a depth
+        network.scale_head[4].weight.mul_(0.1)
+
+
+def video_depth_anything(
+    folder: Path, size: Size = "tiny", variant: str = "vits", metric: bool = False
+) -> Path:
+    """Video Depth Anything, relative and metric networks being of one shape."""
+    from dynprep.models.video_depth_anything.network import VideoDepthAnything
+
+    torch.manual_seed(_SEED)
+    folder.mkdir(parents=True, exist_ok=True)
+    network = VideoDepthAnything(variant)
+    if size == "tiny":
+        seeded(network)
+        with torch.no_grad():
+            list(network.head.scratch.output_conv2.parameters())[-1].fill_(3.0)  # few values are 0
+    name = f"{'metric_' * metric}video_depth_anything_{variant}.pth"
+    torch.save(network.state_dict(), folder / name)
+    return folder
+
+
+def depth_anything_3(folder: Path, size: Size = "tiny", kind: str = "small") -> Path:
+    """Depth Anything 3. kind: a size of the networks for several views, ``single`` or ``nested``."""
+    from safetensors.torch import save_file
+
+    from dynprep.models.depth_anything_3.camera import CameraDecoder
+    from dynprep.models.depth_anything_3.head import Head
+    from dynprep.models.depth_anything_3.network import AnyView, Nested, OneView
+
+    torch.manual_seed(_SEED)
+    folder.mkdir(parents=True, exist_ok=True)
+    network: nn.Module
+    if kind == "single":
+        network = OneView("small" if size == "tiny" else "large")
+    elif kind == "nested":
+        network = Nested()
+    else:
+        network = AnyView(kind)
+    if size == "tiny":
+        seeded(network)
+        with torch.no_grad():
+            for module in network.modules():
+                if isinstance(module, Head) and module.scratch.sky_output_conv2 is not None:
+                    # a part of an image is sky
+                    list(module.scratch.sky_output_conv2.parameters())[-1].add_(4.5)
+                if isinstance(module, CameraDecoder):
+                    weight, bias = module.fc_fov.parameters()
+                    weight.mul_(0.01)
+                    bias.fill_(0.9)
+    save_file(
+        {f"model.{k}": v.contiguous() for k, v in network.state_dict().items()},
+        folder / "model.safetensors",
+    )
+    return folder
+
+
+def segformer(folder: Path, size: Size = "tiny", variant: str = "b5") -> Path:
+    """SegFormer with the 150 names of ADE20K; tiny: four names, small layers."""
+    from transformers import SegformerConfig, SegformerForSemanticSegmentation
+
+    torch.manual_seed(_SEED)
+    published = {
+        "b0": {"depths": [2, 2, 2, 2], "hidden_sizes": [32, 64, 160, 256], "decoder_hidden_size": 256},
+        "b5": {"depths": [3, 6, 40, 3], "hidden_sizes": [64, 128, 320, 512], "decoder_hidden_size": 768},
+    }  # fmt: skip
+    tiny = {"depths": [1, 1, 1, 1], "hidden_sizes": [8, 16, 20, 32], "decoder_hidden_size": 16}
+    names = ["wall", "building", "sky", "floor"]
+    if size == "published":
+        names += [f"other {k}" for k in range(146)]
+    config = SegformerConfig(
+        **(tiny if size == "tiny" else published[variant]),
+        id2label=dict(enumerate(names)),
+        label2id={name: k for k, name in enumerate(names)},
+    )
+    network = SegformerForSemanticSegmentation(config)
+    if size == "tiny":
+        seeded(network)
+        with torch.no_grad():
+            network.decode_head.classifier.bias[2] += 2.3  # a part of an image is sky
+    network.save_pretrained(folder)
+    side = 64 if size == "tiny" else 640
+    _preprocessor(
+        folder,
+        "SegformerImageProcessor",
+        do_reduce_labels=True,
+        resample=2,
+        size={"height": side, "width": side},
+    )
+    return folder
+
+
 _VARIANTS = ("small", "base", "large")
 
 # the published network of each group and choice of the configuration
@@ -681,6 +845,30 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
         for v in ("vits14", "vitb14", "vitl14")
     },
     "normals/marigold": partial(marigold, size="published", normals=True),
+    **{
+        f"{group}/moge_2_{v}": partial(moge, size="published", variant=v)
+        for group in ("metric_depth", "normals")
+        for v in ("vits", "vitb", "vitl")
+    },
+    **{
+        f"{group}/video_depth_anything_{name}": partial(
+            video_depth_anything, size="published", variant=v, metric=group == "metric_depth"
+        )
+        for group in ("metric_depth", "depth")
+        for name, v in (("small", "vits"), ("base", "vitb"), ("large", "vitl"))
+    },
+    **{
+        f"metric_depth/depth_anything_3_{kind}": partial(
+            depth_anything_3, size="published", kind=kind
+        )
+        for kind in ("small", "base", "large", "giant", "nested")
+    },
+    "depth/depth_anything_3_mono": partial(depth_anything_3, size="published", kind="single"),
+    "metric_depth/depth_anything_3_metric": partial(
+        depth_anything_3, size="published", kind="single"
+    ),
+    "sky/segformer": partial(segformer, size="published"),
+    "sky/segformer_b0": partial(segformer, size="published", variant="b0"),
     "metric_depth/depth_pro": partial(depth_pro, size="published"),
 }
 

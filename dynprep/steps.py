@@ -197,8 +197,8 @@ def _check_plan(run: RunState) -> None:
     """Raise UserError for a dataset that cannot be written, and for weights that do not fit."""
     run.writer.check(run.plan)
     run.layout_writer.check(run.settings.layouts, _names(run.plan), run.store)
-    for layout in run.settings.layouts:
-        layout.check_stages(run.plan.all_stages)
+    for stage in (*run.plan.stages.values(), *run.settings.layouts):
+        stage.check_stages(run.plan.all_stages)
     for name, stage in run.plan.stages.items():
         if any(not run.plan.is_complete(name, scene) for scene in run.plan.scenes):
             for remark in stage.inspect():

@@ -7,7 +7,7 @@ from dynprep.commands.cite import main
 from dynprep.conf_folder import CONF, choices_of, read_choice
 from tests.conftest import SMALL, RunHere
 
-GROUPS = ("depth", "metric_depth", "masks", "prior", "flow", "normals")
+GROUPS = ("depth", "metric_depth", "masks", "prior", "flow", "normals", "sky")
 
 
 def test_every_network_names_papers_that_are_known() -> None:

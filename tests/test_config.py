@@ -20,11 +20,11 @@ SIZES = ("small", "base", "large")
 # the stage that a group's choices make; others only set options
 STAGE = {
     "masks": "masks", "metric_depth": "metric_depth", "depth": "depth", "alignment": "alignment",
-    "normals": "normals", "prior": "prior", "flow": "tracks", "points": "points", "poses": "cameras",
+    "sky": "sky", "normals": "normals", "prior": "prior", "flow": "tracks", "points": "points", "poses": "cameras",
 }  # fmt: skip
 GROUPS = {
     "data": {"demo", "video", "frames"},
-    "poses": {"parallax", "file", "none"},
+    "poses": {"parallax", "file", "metric_depth", "none"},
     "resolution": {"native", "480p", "720p", "1080p"},
     "masks": {
         "motion", "folder", "none", "propagate", "sam2_tiny", "sam2_small", "sam2_base_plus", "sam2_large", "sam3",
@@ -34,16 +34,20 @@ GROUPS = {
         *(f"unidepth_v2_{v}" for v in ("vits14", "vitb14", "vitl14")),
         *(f"depth_anything_v2_{w}_{s}" for w in ("indoor", "outdoor") for s in SIZES),
         "prompt_depth_anything", "prompt_depth_anything_small",
+        *(f"moge_2_{v}" for v in ("vits", "vitb", "vitl")), *(f"video_depth_anything_{s}" for s in SIZES),
+        *(f"depth_anything_3_{s}" for s in (*SIZES, "giant", "nested", "metric")),
     },
     "depth": {
         "parallax", "dpt_large", "dpt_hybrid", "midas_beit_large", "marigold", "marigold_lcm",
         "marigold_v1_0", *(f"depth_anything_{v}_{s}" for v in ("v1", "v2") for s in SIZES),
+        "depth_anything_3_mono", *(f"video_depth_anything_{s}" for s in SIZES),
     },
     "alignment": {"median", "lstsq", "huber", "sequence"},
     "prior": {"aligned", "none", "marigold", "marigold_lcm", "marigold_v1_0"},
     "flow": {"dis", "alltracker", "alltracker_tiny"},
     "points": {"lifted", "none"},
-    "normals": {"from_depth", "marigold"},
+    "normals": {"from_depth", "marigold", *(f"moge_2_{v}" for v in ("vits", "vitb", "vitl"))},
+    "sky": {"none", "seen", "segformer", "segformer_b0"},
     "layout": {
         "adagar", "colmap", "glb", "megasam", "mosca", "nerfies", "ply", "shape_of_motion", "vipe",
     },
@@ -239,7 +243,7 @@ NOT_PINNED = {"metric_depth/prompt_depth_anything_small", "normals/marigold", "m
 
 def test_weights_are_pinned_to_a_commit() -> None:
     """A repository that changes must not change results."""
-    for group in ("depth", "metric_depth", "prior", "flow", "normals", "masks"):
+    for group in ("depth", "metric_depth", "prior", "flow", "normals", "masks", "sky"):
         for path in sorted((CONF / group).glob("[!_]*.yaml")):
             node = read_choice(path)
             if "hub" in node:

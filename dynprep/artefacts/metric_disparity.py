@@ -13,13 +13,14 @@ from dynprep.artefacts.base import Agreement, SceneResults, Scorer, check_values
 from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
 from dynprep.artefacts.display import Curve
 from dynprep.artefacts.files import Place
-from dynprep.artefacts.maps import MetricMap, disparity_of
+from dynprep.artefacts.maps import MetricMap, disparity_of, sky_file
 from dynprep.artefacts.motion import CameraPath
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
 
 ASSUMED_SCALE = "assumed_scale"  # among a backend's options: that nothing told it metres
+_POSES = "poses.json"
 _ASSUMED_UNIT = "1/unit"  # of disparity where nothing tells metres
 
 
@@ -71,9 +72,25 @@ class MetricDisparity(DepthMap):
         name = _measured_file(stem)
         return self.files.image(name) > 0 if self.files.holds(name) else None
 
+    def sky(self, stem: str) -> BoolArray | None:
+        """Where the backend sees sky, or what else has no finite depth (H, W); None where it does not say."""
+        name = sky_file(stem)
+        return self.files.image(name) > 0 if self.files.holds(name) else None
+
+    @cached_property
+    def camera_to_world(self) -> Float64Array | None:
+        """Poses (T, 4, 4) in the unit of the depth, OpenCV axes, of backends that see them; None of others."""
+        return np.asarray(self.files.json(_POSES), np.float64) if self.files.holds(_POSES) else None
+
+    @staticmethod
+    def write_poses(writer: ItemWriter, camera_to_world: Float64Array) -> None:
+        """Store the poses (T, 4, 4) that belong to the depth."""
+        check_values(camera_to_world, "poses of the camera", (len(camera_to_world), 4, 4))
+        writer.json(_POSES, camera_to_world.tolist())
+
     @classmethod
     def write(cls, writer: ItemWriter, frames: Frames, stem: str, output: MetricMap) -> None:
-        """Store one frame's depth as disparity, its intrinsics, and where it was measured."""
+        """Store one frame's depth as disparity, its intrinsics, where it was measured and where there is sky."""
         check_values(output.depth_m, f"{cls.name} of frame {stem}", frames.size)
         check_values(output.intrinsics, f"intrinsics of frame {stem}", (4,))
         cls.write_map(writer, frames, stem, disparity_of(output.depth_m))
@@ -81,6 +98,9 @@ class MetricDisparity(DepthMap):
         if output.valid is not None:
             check_values(output.valid, f"validity of frame {stem}", frames.size, np.bool_)
             writer.image(_measured_file(stem), output.valid)
+        if output.sky is not None:
+            check_values(output.sky, f"sky of frame {stem}", frames.size, np.bool_)
+            writer.image(sky_file(stem), output.sky)
 
     def as_arrays(self) -> Any:
         """Disparity (T, H, W) in 1/m and intrinsics (T, 4) in pixels of ``images/``."""

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from dynprep.arrays import Float32Array, Float64Array
+from dynprep.arrays import BoolArray, Float32Array, Float64Array
 from dynprep.artefacts.alignment import AlignedDisparity, AlignmentFits, Fit
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
@@ -18,6 +18,7 @@ from dynprep.artefacts.maps import FARTHEST
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.artefacts.relative_disparity import RelativeDisparity
+from dynprep.artefacts.sky import Sky
 from dynprep.errors import UserError
 from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive
 from dynprep.scene.frames import Frames
@@ -32,6 +33,15 @@ def _relative(scene: Scene, stem: str, use_png: bool) -> Float64Array:
     """The relative disparity (H, W) that is fitted, float64."""
     relative = scene[RelativeDisparity]
     return relative.unit_disparity(stem) if use_png else relative.of(stem).astype(np.float64)
+
+
+def sky_of(source: type[Artefact] | None, scene: Scene, stem: str) -> BoolArray | None:
+    """Where there is sky (H, W), as ``source`` says it; None where nothing does."""
+    if source is None:
+        return None
+    told = scene[source]
+    assert isinstance(told, Sky | MetricDisparity | RelativeDisparity)
+    return told.sky(stem)
 
 
 @dataclass(kw_only=True)
@@ -77,7 +87,13 @@ class AlignmentFitting(FitOptions, SceneStage):
 
     def reads(self) -> tuple[type[Artefact], ...]:
         masks = (ObjectMasks,) if self._masks_matter else ()
-        return (Images, MetricDisparity, RelativeDisparity, *masks)
+        return (Images, MetricDisparity, RelativeDisparity, *masks, *self._sky_reads)
+
+    @property
+    def _sky_reads(self) -> tuple[type[Artefact], ...]:
+        """What says where there is sky, where it matters and is not read already."""
+        sky = self.context.sky
+        return (Sky,) if sky is Sky and self.method != "median" else ()
 
     @property
     def _masks_matter(self) -> bool:
@@ -109,6 +125,9 @@ class AlignmentFitting(FitOptions, SceneStage):
         measured = metric.measured(stem)
         if measured is not None:
             use &= measured
+        sky = sky_of(self.context.sky, scene, stem)
+        if sky is not None:
+            use &= ~sky
         if self.static_only:
             still = use & ~scene[ObjectMasks].of(stem)
             use = still if still.any() else use
@@ -175,9 +194,21 @@ class AlignmentFitting(FitOptions, SceneStage):
         return 300 * len(frames)
 
 
+@dataclass(frozen=True)
+class RelativeSample:
+    """Relative disparity (H, W), the line that aligns it, and where there is sky (H, W), None where nothing says."""
+
+    disparity: Float64Array
+    line: Affine
+    sky: BoolArray | None
+
+
 @dataclass
-class Alignment(FitOptions, FrameStage[tuple[Float64Array, Affine], Float32Array]):
-    """Applies the fits; what falls below the floor is 0 (invalid) or lifted to the floor."""
+class Alignment(FitOptions, FrameStage[RelativeSample, Float32Array]):
+    """Applies the fits; what falls below the floor is 0 (invalid) or lifted to the floor, and sky is 0.
+
+    With ``published`` the sky is left as the published formula has it.
+    """
 
     floor: NotNegativeFloat | None
     below_floor: Literal["zero", "clamp"]
@@ -190,8 +221,13 @@ class Alignment(FitOptions, FrameStage[tuple[Float64Array, Affine], Float32Array
     def helpers(self) -> list[Stage]:
         return [self.derive(AlignmentFitting)]
 
+    @property
+    def _sky(self) -> type[Artefact] | None:
+        return None if self.published else self.context.sky
+
     def reads(self) -> tuple[type[Artefact], ...]:
-        return (Images, RelativeDisparity, AlignmentFits)
+        read = (Images, RelativeDisparity, AlignmentFits)
+        return read if self._sky in (None, *read) else (*read, self._sky)
 
     def key_options(self) -> dict[str, Any]:
         # the fits' options are in the fits' key, which is one of the inputs
@@ -199,14 +235,20 @@ class Alignment(FitOptions, FrameStage[tuple[Float64Array, Affine], Float32Array
         # results from before there was this option keep their keys
         return {**options, "published": True} if self.published else options
 
-    def load(self, scene: Scene, item: str) -> tuple[Float64Array, Affine]:
-        return _relative(scene, item, self.use_png), scene[AlignmentFits].of(item)
+    def load(self, scene: Scene, item: str) -> RelativeSample:
+        line, sky = scene[AlignmentFits].of(item), sky_of(self._sky, scene, item)
+        return RelativeSample(_relative(scene, item, self.use_png), line, sky)
 
-    def compute(self, samples: Sequence[tuple[Float64Array, Affine]]) -> list[Float32Array]:
+    def compute(self, samples: Sequence[RelativeSample]) -> list[Float32Array]:
         return parallel(self._apply, samples)
 
-    def _apply(self, sample: tuple[Float64Array, Affine]) -> Float32Array:
-        m, line = sample
+    def _apply(self, sample: RelativeSample) -> Float32Array:
+        aligned = self._brought(sample.disparity, sample.line)
+        if sample.sky is not None:
+            aligned[sample.sky] = 0
+        return aligned
+
+    def _brought(self, m: Float64Array, line: Affine) -> Float32Array:
         a = line.scale * m + line.shift
         floor = self.floor
         if floor is None:

@@ -1,8 +1,9 @@
 """A step of the work: what it reads, what it makes, and the two shapes that a step can have."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -18,6 +19,7 @@ Output = TypeVar("Output")
 AStage = TypeVar("AStage", bound="Stage")
 
 WHOLE_SCENE = "scene"  # the one item of a stage that takes a scene at once
+_WAITING = 4  # results that wait to be written
 # metadata of a field that changes how fast a result is made, never what it is
 NEUTRAL = {"neutral": True}
 
@@ -52,7 +54,8 @@ class Stage(ABC):
     makes: the artefact that is written. kind_version, backend_version: raised when the same options give other
     bytes, the first for all backends of the kind. backend_id: names the backend in the store's keys, whatever
     its class is called and wherever it stands. is_helper: other stages ask for it, users do not. uses_device:
-    it has a network, which runs on the accelerator. cites: keys of the papers that it is from, for ``dynprep cite``.
+    it has a network, which runs on the accelerator. tells_sky: its results say where there is sky. cites: keys of the
+    papers that it is from, for ``dynprep cite``.
     """
 
     context: StageContext = field(repr=False)
@@ -63,6 +66,7 @@ class Stage(ABC):
     backend_version: ClassVar[int] = 1
     is_helper: ClassVar[bool] = False
     uses_device: ClassVar[bool] = False
+    tells_sky: ClassVar[bool] = False
     cites: ClassVar[tuple[str, ...]] = ()
 
     @property
@@ -117,6 +121,11 @@ class Stage(ABC):
 
     def check(self, source: Source) -> None:
         """Raise UserError for what cannot work with this scene; called before any work."""
+
+    def check_stages(self, stages: "Mapping[str, Stage]") -> None:
+        """Raise UserError where the stages that this one reads cannot give what it needs; called before any work.
+
+        stages: all that are configured, by name."""
 
     def for_known_clip(self: AStage, truth: Truth, frames: Frames) -> AStage:
         """The stage as ``dynprep check`` runs it on frames of which ``truth`` is known: itself, unless it needs what a
@@ -193,3 +202,15 @@ def parallel(function: Callable[[Sample], Output], samples: Sequence[Sample]) ->
         return [function(samples[0])]
     with ThreadPoolExecutor(len(samples)) as pool:
         return list(pool.map(function, samples))
+
+
+def written_behind(write: Callable[[Sample], None], values: Iterable[Sample]) -> None:
+    """Call ``write`` with each value in turn, in a thread of its own, while the next ones are made."""
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1) as pool:
+        for value in values:
+            waiting.append(pool.submit(write, value))
+            if len(waiting) > _WAITING:
+                waiting.popleft().result()
+        for future in waiting:
+            future.result()

@@ -7,7 +7,7 @@ from dynprep.artefacts.base import Scene
 from dynprep.artefacts.maps import RelativeMap
 from dynprep.artefacts.relative_disparity import RelativeDisparity
 from dynprep.scene.frames import Frames
-from dynprep.stages.base import FrameStage
+from dynprep.stages.base import FrameStage, SceneStage
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
@@ -22,6 +22,17 @@ class RelativeDepth(FrameStage[Sample, RelativeMap]):
 
     def write(self, writer: ItemWriter, scene: Scene, item: str, output: RelativeMap) -> None:
         RelativeDisparity.write(writer, scene.frames, item, output)
+
+    def disk_bytes(self, frames: Frames) -> int:
+        return 6 * frames.pixels
+
+
+@dataclass
+class ClipRelativeDepth(SceneStage):
+    """A backend that sees the clip: it writes every frame's RelativeMap."""
+
+    makes = RelativeDisparity
+    kind_version = 1
 
     def disk_bytes(self, frames: Frames) -> int:
         return 6 * frames.pixels

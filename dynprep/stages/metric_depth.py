@@ -1,13 +1,13 @@
 """Metric depth and intrinsics of every frame."""
 
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 from dynprep.artefacts.base import Scene
 from dynprep.artefacts.maps import MetricMap
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.scene.frames import Frames
-from dynprep.stages.base import FrameStage
+from dynprep.stages.base import FrameStage, SceneStage
 from dynprep.store import ItemWriter
 
 Sample = TypeVar("Sample")
@@ -22,6 +22,23 @@ class MetricDepth(FrameStage[Sample, MetricMap]):
 
     def write(self, writer: ItemWriter, scene: Scene, item: str, output: MetricMap) -> None:
         MetricDisparity.write(writer, scene.frames, item, output)
+        if output.remark:
+            writer.note(f"frame {item}: {output.remark}")
+
+    def disk_bytes(self, frames: Frames) -> int:
+        return 4 * frames.pixels + 200 * len(frames)
+
+
+@dataclass
+class ClipMetricDepth(SceneStage):
+    """A backend that sees the clip: it writes every frame's MetricMap.
+
+    tells_poses: whether it writes the camera's poses too, in the unit of its depth.
+    """
+
+    makes = MetricDisparity
+    kind_version = 1
+    tells_poses: ClassVar[bool] = False
 
     def disk_bytes(self, frames: Frames) -> int:
         return 4 * frames.pixels + 200 * len(frames)

@@ -32,6 +32,7 @@ from dynprep.artefacts.normals import Normals
 from dynprep.artefacts.points import PointTrajectories, Trajectories
 from dynprep.artefacts.prior import DepthPrior
 from dynprep.artefacts.relative_disparity import RelativeDisparity
+from dynprep.artefacts.sky import Sky
 from dynprep.artefacts.tracks import Pairs, PairTracks, TrackForm
 from dynprep.errors import UserError
 from dynprep.files import sha256
@@ -147,7 +148,7 @@ def test_all_artefacts_are_known() -> None:
     assert set(Artefact.registry) == {
         "images", "intrinsics", "camera_estimate", "optical_flow", "camera_path", "parallax", "masks",
         "metric_depth", "depth", "alignment_fits", "alignment", "prior", "tracks", "points", "normals",
-        "cameras", "colmap", "nerfies", "shape_of_motion", "mosca", "megasam", "vipe", "ply", "glb",
+        "sky", "cameras", "colmap", "nerfies", "shape_of_motion", "mosca", "megasam", "vipe", "ply", "glb",
     }  # fmt: skip
     for name, artefact in Artefact.registry.items():
         assert artefact.name == name
@@ -291,6 +292,15 @@ WRONG: dict[str, tuple[Write, str]] = {
     "prior": (prior(a_map(0, 1)[1:]), f"prior of frame {STEM}: its shape"),
     "normals": (normals(UPRIGHT[..., :2]), f"normals of frame {STEM}: its shape"),
     "masks": (masks(MASK[1:]), f"masks of frame {STEM}: its shape"),
+    "sky": (lambda w: Sky.write(w, FRAMES, STEM, MASK[1:]), f"sky of frame {STEM}: its shape"),
+    "sky of metric depth": (
+        lambda w: MetricDisparity.write(w, FRAMES, STEM, MetricMap(a_map(), KNOWN, sky=MASK[1:])),
+        f"sky of frame {STEM}: its shape",
+    ),
+    "sky of depth": (
+        lambda w: RelativeDisparity.write(w, FRAMES, STEM, RelativeMap(a_map(), MapKind.DISPARITY, MASK[1:])),
+        f"sky of frame {STEM}: its shape",
+    ),
     "masks in numbers": (masks(MASK.astype(np.uint8)), f"masks of frame {STEM}: its dtype"),
     "tracks": (tracks(TRACKS[:, :3]), "tracks 00001_00002: its shape"),
     "tracks in doubles": (tracks(TRACKS.astype(np.float64)), "tracks 00001_00002: its dtype"),
@@ -412,6 +422,23 @@ def test_masks_come_back(result: Result) -> None:
     masks(MASK)(result.writer("item"))
     assert np.array_equal(ObjectMasks(result, FRAMES).of(STEM), MASK)
     assert set(np.unique(result.image(f"{STEM}.png"))) == {0, 255}
+
+
+def test_sky_comes_back(result: Result) -> None:
+    writer = result.writer("item")
+    Sky.write(writer, FRAMES, STEM, MASK)
+    assert np.array_equal(Sky(result, FRAMES).of(STEM), MASK)
+    MetricDisparity.write(writer, FRAMES, STEM, MetricMap(a_map(), KNOWN, sky=MASK))
+    seen = MetricDisparity(result, FRAMES).sky(STEM)
+    assert seen is not None and np.array_equal(seen, MASK)
+    assert MetricDisparity(result, FRAMES).camera_to_world is None
+
+
+def test_depth_up_to_scale_becomes_disparity_and_sky_has_none() -> None:
+    depth = a_map(1, 4)
+    disparity = RelativeMap(depth, MapKind.SCALED_DEPTH, MASK).disparity()
+    assert np.allclose(disparity[~MASK] * depth[~MASK], 1) and (disparity[MASK] == 0).all()
+    assert np.allclose(RelativeMap(depth, MapKind.SCALED_DEPTH).disparity() * depth, 1)
 
 
 def test_cameras_come_back(result: Result) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from dynprep.config.build import settings
 from dynprep.errors import UserError
 from dynprep.links import LinkKind, place
-from dynprep.stages.alignment import Alignment
+from dynprep.stages.alignment import Alignment, RelativeSample
 from dynprep.vision.affine import Affine
 from tests.conftest import SMALL, RunHere, composed, sliding, tree, write_frames, write_video
 from tests.contract import faults
@@ -151,7 +151,7 @@ def test_as_published_negative_disparity_is_kept() -> None:
         ]
         stage = settings(*composed(options)).stages["alignment"]
         assert isinstance(stage, Alignment)
-        maps.append(stage.compute([(m, line)])[0])
+        maps.append(stage.compute([RelativeSample(m, line, None)])[0])
     ours, scripts = maps
     a = 2.0 * m - 0.5
     expected = np.where(a < min(1e-6, np.quantile(a, 0.01)), 0, a)

@@ -7,14 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from dynprep.models.depth_anything_3.config import Size
 from dynprep.models.depth_anything_3.framing import input_size, network_input
 from dynprep.models.depth_anything_3.network import UNUSED, AnyView, OneView
 from tests.fixtures import seeded
 from tests.models.upstream import Upstream, normalised, off
 
 pytestmark = pytest.mark.parity
-SMALL_ONE_VIEW = Size(384, 12, (3, 6, 9, 12), (48, 96, 192, 384), 64)
 ONE = {"mono/98x126": [1], "mono/154x84": [2], "mono/pair": [1, 3], "mono/518x518": [4]}
 ANY = [f"any/{size}/{count}" for size in ("98x126", "154x84") for count in (1, 2, 5, 12)]
 
@@ -26,7 +24,7 @@ def upstream() -> Upstream:
 
 @pytest.fixture(scope="module")
 def one_view(upstream: Upstream) -> OneView:
-    network: OneView = upstream.load(OneView(SMALL_ONE_VIEW), upstream.tensors("mono-vits"), UNUSED)
+    network: OneView = upstream.load(OneView("small"), upstream.tensors("mono-vits"), UNUSED)
     return network
 
 

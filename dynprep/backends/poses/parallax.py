@@ -21,7 +21,7 @@ from dynprep.stages.cameras import CameraPoses
 from dynprep.store import ItemWriter
 
 METRES = "m"
-_ASSUMED = "assumed m"
+ASSUMED = "assumed m"
 _DEVIATION = 1.4826  # a normal distribution's standard deviation in median absolute deviations
 
 
@@ -70,7 +70,7 @@ class ParallaxPoses(CameraPoses):
             else:
                 length, spread = found
                 is_metric = scene[MetricDisparity].is_metric
-                unit = METRES if is_metric else _ASSUMED
+                unit = METRES if is_metric else ASSUMED
                 if spread > self.doubtful:
                     writer.note(
                         f"the camera's path fits to metric depth to {spread:.0%} alone: metric depth changes its scale "

@@ -29,6 +29,8 @@ ANY_VIEW = {
     "large": Size(1024, 24, (12, 16, 20, 24), _LARGE, 256, 8),
     "giant": Size(1536, 40, (20, 28, 34, 40), _LARGE, 256, 13, gated=True),
 }
+# the published ones are large
 ONE_VIEW = {
+    "small": Size(384, 12, (3, 6, 9, 12), (48, 96, 192, 384), 64),
     "large": Size(1024, 24, (5, 12, 18, 24), _LARGE, 256),
 }

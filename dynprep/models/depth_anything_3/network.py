@@ -59,9 +59,9 @@ class _ViewsBackbone(nn.Module):
 class OneView(nn.Module):
     """The networks for single images: relative (MONO) and metric (METRIC), keys as published without ``model.``"""
 
-    def __init__(self, size: str | Size) -> None:
+    def __init__(self, size: str) -> None:
         super().__init__()
-        s = ONE_VIEW[size] if isinstance(size, str) else size
+        s = ONE_VIEW[size]
         encoder = DinoV2(s.channels, s.blocks, s.taps, 1e-5, POSITION_OFFSET)
         self.backbone = _Backbone(encoder)
         self.head = Head(s, s.channels, placed=False, outputs=1, sky=True)

@@ -93,8 +93,8 @@ def _rotation(places: Tensor, dtype: torch.dtype, channels: int = 64) -> _Rotati
     quarter = channels // 4
     waves = _BASE ** (-torch.arange(quarter, device=places.device) / quarter)
     angles = places[..., None].float() * waves  # (N, 2, 16)
-    doubled = torch.cat([angles, angles], -1).flatten(1).to(dtype)
-    return _Rotation(doubled.cos(), doubled.sin())
+    doubled = torch.cat([angles, angles], -1).flatten(1)
+    return _Rotation(doubled.cos().to(dtype), doubled.sin().to(dtype))
 
 
 def _places(grid: tuple[int, int], device: torch.device) -> Tensor:
