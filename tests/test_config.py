@@ -92,12 +92,12 @@ def test_every_choice_builds(override: str) -> None:
         ),
         (
             "fast",
-            ("unidepth_v2_vits14", "depth_anything_v2_small", "median", "marigold_lcm"),
+            ("moge_2_vits", "video_depth_anything_small", "sequence", "marigold_lcm"),
             "bf16-true",
         ),
         (
             "best",
-            ("unidepth_v2_vitl14", "depth_anything_v2_large", "sequence", "marigold"),
+            ("unidepth_v2_vitl14", "video_depth_anything_large", "sequence", "marigold"),
             "32-true",
         ),
     ],

@@ -12,11 +12,15 @@ import numpy as np
 
 from dynprep.arrays import Float32Array
 from dynprep.artefacts.base import Agreement, Artefact, SceneResults, Scorer, Scores, check_values
+from dynprep.artefacts.cameras import Cameras
 from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
 from dynprep.artefacts.display import Curve
 from dynprep.artefacts.files import Place
+from dynprep.artefacts.intrinsics import Intrinsics
+from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.artefacts.relative_disparity import RelativeDisparity
+from dynprep.artefacts.temporal import drift, temporal_alignment
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.store import ItemWriter
 from dynprep.vision.affine import Affine
@@ -159,7 +163,9 @@ class AlignedDisparity(DepthMap):
     protocols = (("disparity",), ("disparity", "video", "median"))
     scorers = (
         Scorer("depth", against_depth, against_truth=True),
+        Scorer("temporal", temporal_alignment, (Intrinsics,), against_truth=True),
         Scorer("steadiness", steadiness, (PairTracks,)),
+        Scorer("drift", drift, (PairTracks, Cameras, ObjectMasks)),
         Scorer("edges", edges),
     )
     agreement = Agreement(

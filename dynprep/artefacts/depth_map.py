@@ -85,12 +85,12 @@ def against_depth(artefact: type[Artefact], scene: SceneResults, truth: Truth) -
     static = truth.labels_frames(scene.frames)
     scores: Scores = {}
     for protocol in artefact.protocols:
-        named = Protocol(*protocol).score(lambda: _pairs(scene, truth, artefact, static))  # type: ignore[arg-type]
+        named = Protocol(*protocol).score(lambda: true_pairs(scene, truth, artefact, static))  # type: ignore[arg-type]
         scores |= {f"{artefact.name}/{k}{'/static' * static}": v for k, v in named.items()}
     return scores
 
 
-def _pairs(
+def true_pairs(
     scene: SceneResults, truth: Truth, artefact: type[DepthMap], static: bool
 ) -> Iterator[tuple[Any, Any]]:
     """Predicted values and true depth (N,) of each frame's valid pixels, as float64 tensors."""

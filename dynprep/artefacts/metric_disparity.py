@@ -10,11 +10,15 @@ import numpy as np
 
 from dynprep.arrays import BoolArray, Float64Array
 from dynprep.artefacts.base import Agreement, SceneResults, Scorer, check_values
+from dynprep.artefacts.cameras import Cameras
 from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadiness, typical_ratio
 from dynprep.artefacts.display import Curve
 from dynprep.artefacts.files import Place
+from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.maps import MetricMap, disparity_of, sky_file
+from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.motion import CameraPath
+from dynprep.artefacts.temporal import drift, temporal_alignment
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
@@ -38,7 +42,9 @@ class MetricDisparity(DepthMap):
     protocols = (("disparity",), ("disparity", "video", "median"))
     scorers = (
         Scorer("depth", against_depth, against_truth=True),
+        Scorer("temporal", temporal_alignment, (Intrinsics,), against_truth=True),
         Scorer("steadiness", steadiness, (PairTracks,)),
+        Scorer("drift", drift, (PairTracks, Cameras, ObjectMasks)),
         Scorer("edges", edges),
     )
     agreement = Agreement(

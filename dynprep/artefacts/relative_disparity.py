@@ -9,7 +9,9 @@ from dynprep.arrays import BoolArray, Float64Array
 from dynprep.artefacts.base import Agreement, Scorer, check_values
 from dynprep.artefacts.depth_map import DepthMap, against_depth, correlation, edges, steadiness
 from dynprep.artefacts.files import Place
+from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.maps import RelativeMap, from_png, sky_file, to_png
+from dynprep.artefacts.temporal import temporal_alignment
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.frames import Frames
 from dynprep.store import ItemWriter
@@ -29,6 +31,7 @@ class RelativeDisparity(DepthMap):
     protocols = (("disparity", "video", "lsq"), ("disparity", "image", "lsq"))
     scorers = (
         Scorer("depth", against_depth, against_truth=True),
+        Scorer("temporal", temporal_alignment, (Intrinsics,), against_truth=True),
         Scorer("steadiness", steadiness, (PairTracks,)),
         Scorer("edges", edges),
     )

@@ -28,6 +28,7 @@ _DERIVED = {
     "prior": ("depth", "metric_depth"),
     "points": ("flow", "depth", "metric_depth", "masks"),
     "normals": ("depth", "metric_depth"),
+    "sky": ("depth", "metric_depth"),
     "cameras": ("metric_depth", "masks"),
 }
 _COLUMNS = ("speed", "memory", "score")  # of what is measured

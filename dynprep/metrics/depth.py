@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from dynprep.arrays import check_shapes
+from dynprep.arrays import Float64Array, check_shapes
 from dynprep.metrics.image_mean import ImageMean
 from dynprep.metrics.names import DEPTH, higher_is_better_of, names_of
 
@@ -164,18 +164,18 @@ class Protocol:
         shapes.
         """
         errors = DepthErrors()
-        shared = self._fitted(pairs()) if self.scope == "video" and self.fit != "none" else None
+        shared = self.fitted(pairs()) if self.scope == "video" and self.fit != "none" else None
         for values, true in pairs():
             fit = shared
             if self.scope == "image" and self.fit != "none" and len(true):
-                fit = self._fitted([(values, true)])
+                fit = self.fitted([(values, true)])
             errors.update(self._depth(values, fit), true)
         if not errors.update_called:
             return {}
         return {f"{k}/{self.name}": float(v) for k, v in errors.compute().items()}
 
-    def _fitted(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
-        """Scale and shift (2,) in ``space``."""
+    def fitted(self, pairs: Iterable[tuple[Tensor, Tensor]]) -> Tensor:
+        """Scale and shift (2,) in ``space`` that bring predicted values to true depth, (N,) each of every image."""
         if self.fit == "lsq":
             line = AffineFit()
             for values, true in pairs:
@@ -187,6 +187,10 @@ class Protocol:
         scale = factor.compute()
         scale = scale if self.space == "depth" else 1 / scale  # disparity is the inverse of depth
         return torch.stack([scale, torch.zeros_like(scale)])
+
+    def depth(self, values: Float64Array, fit: Tensor) -> Float64Array:
+        """Depth in metres of values in ``space``, of any shape, by a fit (2,)."""
+        return self._depth(torch.from_numpy(values), fit).numpy()
 
     def _depth(self, values: Tensor, fit: Tensor | None) -> Tensor:
         """Depth (N,) in metres of values in ``space``, fitted where there is a fit."""

@@ -51,6 +51,12 @@ CYCLES = (
 STEADINESS = (
     MetricName("opw", -1, "share", "Mean change of a map along tracks, relative to its range."),
 )
+TEMPORAL = (
+    MetricName("tae", -1, "share", "Error of depth that the camera's true motion takes on."),
+)
+DRIFT = (
+    MetricName("drift", -1, "share", "Wandering of a still point's depth off the camera's path."),
+)
 EDGES = (
     MetricName("sharpness", 1, "share", "Part of an edge's height that lies within one pixel."),
     MetricName("on_image", 1, "share", "Edge pixels of the map that lie on edges of the image."),
@@ -77,7 +83,18 @@ OTHERS = (
     MetricName("turn_deg", -1, "°", "Mean angle between a point's normals in neighbouring frames."),
 )
 METRICS = (
-    DEPTH + MASKS + TRACKS + CYCLES + STEADINESS + EDGES + ALIGNMENT + CAMERAS + COSTS + OTHERS
+    DEPTH
+    + MASKS
+    + TRACKS
+    + CYCLES
+    + STEADINESS
+    + TEMPORAL
+    + DRIFT
+    + EDGES
+    + ALIGNMENT
+    + CAMERAS
+    + COSTS
+    + OTHERS
 )
 
 _BY_NAME = {metric.name: metric for metric in METRICS}
