@@ -47,6 +47,8 @@ def run(
                 began = time.perf_counter()
                 step(state)
                 state.seconds[step.__name__] = time.perf_counter() - began
+    if state.failures.reasons:
+        raise state.failures.error(len(state.plan.scenes))
     count = sum(len(verdict.findings) for verdict in state.outcome.verdicts.values())
     if state.settings.verdict.strict and count:
         raise UserError(

@@ -12,6 +12,14 @@ class UserError(Exception):
     """
 
 
+class SceneError(UserError):
+    """A fault of one scene, which does not keep others from being made. scene: its name."""
+
+    def __init__(self, scene: str, message: str) -> None:
+        super().__init__(message)
+        self.scene = scene
+
+
 WARNING = "! "  # how a line begins that must be seen
 
 

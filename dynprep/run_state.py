@@ -8,6 +8,7 @@ from typing import Any
 from dynprep.config.build import Settings
 from dynprep.export.dataset import DatasetWriter
 from dynprep.export.layouts import LayoutWriter
+from dynprep.failed_scenes import FailedScenes
 from dynprep.job import Job
 from dynprep.pipeline.execute import versions
 from dynprep.pipeline.plan import Plan
@@ -24,7 +25,7 @@ class RunState:
 
     config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
     record, the page and the media; settings: by ``resolve``; store, writers, plan, need (bytes of disk), summary,
-    logger: by ``plan``; seconds: that each step took, by its name.
+    logger: by ``plan``; seconds: that each step took, by its name; failures: scenes that are left out.
     """
 
     config: Mapping[str, Any]
@@ -42,6 +43,10 @@ class RunState:
     need: int = 0
     summary: Summary | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    failures: FailedScenes = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.failures = FailedScenes(self.folder)
 
     @property
     def outcome(self) -> Summary:

@@ -2,8 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -130,6 +130,7 @@ def _begin(run: RunState) -> None:
         name, run.folder, run.job.command, dict(run.config), chosen.choices, versions()
     )
     preload.wait()  # stages fork readers
+    summary.failed = run.failures.reasons
     logger = logger_of(chosen.logger, run.job)
     logger.begin(summary, _tags(run))
     run.logger, run.summary = logger, summary
@@ -162,35 +163,48 @@ def _look_at_scenes(run: RunState) -> list[tuple[Source, Frames]]:
 
     Raises UserError for what cannot work. It may take long, so nothing of the store is locked meanwhile.
     """
-    chosen = run.settings
-    scenes = []
-    for source in _shots(run, chosen.data.sources(run.store)):
-        for remark in source.remarks():
-            run.terminal.warn(remark)
-        scenes.append((source, expected_frames(source.probe(), chosen.resolution)))
-        source.identity()
-        if source.truth is not None:
-            Truth(source.truth).check()
+    chosen, scenes = run.settings, list[tuple[Source, Frames]]()
     checked = [*chosen.wanted, Intrinsics.name]
-    for name, stage in chosen.stages.items():
-        for source, _ in scenes if name in checked else ():
-            stage.check(source)
+    stages = [stage for name, stage in chosen.stages.items() if name in checked]
+    for whole in chosen.data.sources(run.store):
+        with _may_fail(run, whole):
+            for source in _shots(run, whole):
+                for remark in source.remarks():
+                    run.terminal.warn(remark)
+                frames = expected_frames(source.probe(), chosen.resolution)
+                source.identity()
+                if source.truth is not None:
+                    Truth(source.truth).check()
+                for stage in stages:
+                    stage.check(source)
+                scenes.append((source, frames))
+    if not scenes:
+        raise run.failures.error(0)
     return scenes
 
 
-def _shots(run: RunState, sources: Sequence[Source]) -> Iterator[Source]:
-    """The sources, or with ``data.split=cuts`` their shots."""
+@contextmanager
+def _may_fail(run: RunState, source: Source) -> Iterator[None]:
+    """Leaves a scene out where the block finds a fault in it, and others are to go on."""
+    skip = run.settings.data.on_scene_error == "skip"
+    known = len(run.failures.reasons)
+    with run.failures.of(source.name, source.describe(), skip):
+        yield
+    if len(run.failures.reasons) > known:
+        run.terminal.warn(f"{source.name}: {run.failures.reasons[source.name]}; it is left out")
+
+
+def _shots(run: RunState, source: Source) -> list[Source]:
+    """The source, or with ``data.split=cuts`` its shots."""
     bounds = run.settings.verdict
     if run.settings.data.split is None:
-        yield from sources
-        return
+        return [source]
     if bounds.cut is None:
         raise UserError("data.split=cuts needs verdict.cut, the bound above which there is a cut")
-    for source in sources:
-        shots = split_at_cuts(source, bounds.cut, bounds.cut_likeness, run.store)
-        if len(shots) > 1:
-            run.terminal.say(f"{source.name}: {describe_shots(shots)}")
-        yield from shots
+    shots = split_at_cuts(source, bounds.cut, bounds.cut_likeness, run.store)
+    if len(shots) > 1:
+        run.terminal.say(f"{source.name}: {describe_shots(shots)}")
+    return list(shots)
 
 
 def _check_plan(run: RunState) -> None:
@@ -216,6 +230,7 @@ def execute(run: RunState) -> None:
             if name in layouts:
                 continue  # when the dataset is written
             done = _run_stage(run, name)
+            _leave_out(run, done.failed)
             if name == Images.name:
                 for scene in run_plan.scenes:
                     load_frame_table(scene)
@@ -224,14 +239,33 @@ def execute(run: RunState) -> None:
                 _judge_what_is_ready(run, early, name)
 
 
+def _leave_out(run: RunState, failed: Mapping[str, str]) -> None:
+    """Go on without the scenes that failed. Raises UserError where none is left."""
+    for scene in run.plan.scenes:
+        if (reason := failed.get(scene.name)) is not None:
+            run.failures.add(scene.name, scene.source.describe(), reason)
+            run.terminal.warn(f"{scene.name}: {reason}; it is left out")
+    _go_on(run)
+
+
+def _go_on(run: RunState) -> None:
+    run.plan.scenes = [s for s in run.plan.scenes if s.name not in run.failures.reasons]
+    if not run.plan.scenes:
+        raise run.failures.error(0)
+
+
 def _run_stage(run: RunState, name: str) -> StageRun:
     """Make what the store lacks of one stage, and say how it went."""
     options, terminal, logger = run.settings, run.terminal, run.open_logger
+    notes = run.failures.new_notes(name) if options.data.on_scene_error == "skip" else None
 
     def watch(stage: str, total: int) -> AbstractContextManager[Advance]:
         return logger.stage(terminal.watch, stage, total)
 
-    done = run_stage(run.plan, name, options.trainer, options.run.batch_size, watch, terminal.say)
+    trainer, batch_size = options.trainer, options.run.batch_size
+    done = run_stage(run.plan, name, trainer, batch_size, watch, terminal.say, notes)
+    if notes is not None:
+        notes.file.unlink(missing_ok=True)
     run.outcome.runs.append(done)
     terminal.done(done)
     return done
@@ -278,10 +312,13 @@ def export(run: RunState) -> None:
     with plain_errors("dataset_dir", root):
         with run.terminal.follow("dataset", len(run.plan.scenes)) as advance:
             for scene in run.plan.scenes:
-                with run.store.folder_lock(run.writer.folder(scene)).hold():
-                    run.writer.write(run.plan, scene, run.outcome.verdicts[scene.name].as_json())
-                run.outcome.datasets.append(root / scene.name)
+                with _may_fail(run, scene.source):
+                    with run.store.folder_lock(run.writer.folder(scene)).hold():
+                        verdict = run.outcome.verdicts[scene.name].as_json()
+                        run.writer.write(run.plan, scene, verdict)
+                    run.outcome.datasets.append(root / scene.name)
                 advance(1)
+        _go_on(run)
         failed: UserError | None = None
         for layout in run.settings.layouts:
             try:
@@ -388,6 +425,7 @@ def record(run: RunState) -> None:
         consistency=summary.consistency,
         notes=summary.notes,
         verdicts={name: verdict.lines() for name, verdict in summary.verdicts.items()},
+        failed=summary.failed,
     )
 
 

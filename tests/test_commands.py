@@ -67,7 +67,7 @@ def test_the_verbs_are_these() -> None:
     ("verb", "word"),
     [
         ("compare", "folders of runs or sweeps"),
-        ("store", "{ls,du,verify,gc,export}"),
+        ("store", "{stat,ls,du,verify,gc,export,merge}"),
         ("run", "data=video data.path="),
     ],
 )

@@ -11,6 +11,7 @@ from dynprep.errors import UserError
 _PATHS = re.compile(
     r"(data\.(path|truth|sensor)|dataset_dir|store_dir|camera\.file|\w+\.(path|prompts|checkpoint))"
 )
+_RANGE = re.compile(r"range:(\d+)")  # all shards of that many
 # flags of Hydra that are followed by a value
 WITH_VALUE = (
     *("-cd", "-cn", "-cp", "-c", "-p", "-i", "--config-dir", "--config-name", "--config-path"),
@@ -25,7 +26,7 @@ def as_typed(arguments: Sequence[str], is_multirun: bool) -> list[str]:
 
     ``dog.mp4`` by itself becomes ``data=video data.path=dog.mp4``, and a folder ``data=frames`` with its path; a folder
     that holds images/ and masks/ is one scene with its masks. Paths that exist are quoted, ``~`` and ``*`` in them
-    resolved. ``stages=masks,depth`` becomes a list.
+    resolved. ``stages=masks,depth`` becomes a list, and ``data.shard=range:4`` of a multirun its four parts.
     """
     words: list[str] = []
     before = ""
@@ -41,10 +42,19 @@ def _word(argument: str, is_multirun: bool) -> Iterator[str]:
         yield from _clip(Path(argument).expanduser())
     elif name == "stages" and "," in value and value[:1] != "[" and not is_multirun:
         yield f"stages=[{value}]"
+    elif name == "data.shard" and (match := _RANGE.fullmatch(value)) is not None:
+        yield f"{name}={_shards(int(match[1]), argument, is_multirun)}"
     elif _PATHS.fullmatch(name.lstrip("+")):
         yield f"{name}={_path(value)}"
     else:
         yield argument
+
+
+def _shards(count: int, argument: str, is_multirun: bool) -> str:
+    """All parts of that many, as a multirun takes them."""
+    if not is_multirun or not count:
+        raise UserError(f"{argument}: is for a multirun of one part or more: dynprep -m {argument}")
+    return ",".join(f"{number}/{count}" for number in range(count))
 
 
 def _clip(path: Path) -> Iterator[str]:

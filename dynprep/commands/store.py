@@ -1,4 +1,4 @@
-"""``dynprep store ls|du|verify|gc|export``: look after the store of results."""
+"""``dynprep store stat|ls|du|verify|gc|export|merge``: look after the store of results."""
 
 import argparse
 import time
@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from dynprep.errors import UserError
-from dynprep.files import human_bytes
+from dynprep.files import free_bytes, human_bytes
+from dynprep.store.merge import merge
+from dynprep.store.stat import counts, users
 from dynprep.store.store import Store
 from dynprep.store.tools import StoredResult, contents, export, remove, unused, verify
 
@@ -42,6 +44,19 @@ def _du(store: Store, arguments: argparse.Namespace) -> int:
     print(
         f"{'all':<16} {len(everything):>5} results {total:>9}, {human_bytes(free)} of them unused"
     )
+    return 0
+
+
+def _stat(store: Store, arguments: argparse.Namespace) -> int:
+    by_stage = counts(store)
+    print(f"{'stage':<16} {'results':>9} {'unfinished':>10}")
+    for stage, count in by_stage.items():
+        print(f"{stage:<16} {count.complete:>9} {count.unfinished or '':>10}")
+    total = sum(count.complete for count in by_stage.values())
+    unfinished = sum(count.unfinished for count in by_stage.values())
+    print(f"{'all':<16} {total:>9} {unfinished or '':>10}")
+    free = human_bytes(free_bytes(store.root))
+    print(f"{users(store)} runs have used it; {free} of its disk are free")
     return 0
 
 
@@ -89,6 +104,15 @@ def _export(store: Store, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _merge(store: Store, arguments: argparse.Namespace) -> int:
+    for other in arguments.others:
+        if not other.is_dir():
+            raise UserError(f"{other}: no such store")
+        count, size = merge(store, Store(other, may_make=False))
+        print(f"{count} results, {human_bytes(size)}, from {other}")
+    return 0
+
+
 def main(arguments: Sequence[str]) -> int:
     """Do what the arguments say, and return the exit status."""
     parser = argparse.ArgumentParser(prog="dynprep store", description=__doc__)
@@ -100,6 +124,7 @@ def main(arguments: Sequence[str]) -> int:
         added.set_defaults(run_command=run)
         return added
 
+    command("stat", _stat, "how many results of each stage there are, at once")
     listing = command("ls", _ls, "every result: stage, key, age, size, how many runs use it")
     listing.add_argument("stage", nargs="?", help="of this stage alone")
     listing.add_argument("--users", action="store_true", help="name the runs")
@@ -111,6 +136,10 @@ def main(arguments: Sequence[str]) -> int:
     exporting.add_argument("run", type=Path, help="folder of the run, or its dataset_dir")
     exporting.add_argument("scene")
     exporting.add_argument("target", type=Path, help="store to copy to; made if absent")
+    merging = command(
+        "merge", _merge, "take in the results of other stores, which stay as they are"
+    )
+    merging.add_argument("others", type=Path, nargs="+", metavar="STORE")
     named = parser.parse_args(list(arguments))
     if not named.store.is_dir():
         raise UserError(f"{named.store}: no such store; name it with --store FOLDER")

@@ -3,7 +3,7 @@
 import platform
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,6 +16,7 @@ from dynprep.links import LinkKind
 from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.memory import device_peak, forget_peak, peak
 from dynprep.pipeline.plan import Plan, ScenePlan
+from dynprep.pipeline.scene_failures import SceneFailures
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.times import Times
 from dynprep.pipeline.trainer import TrainerOptions
@@ -43,7 +44,8 @@ class StageRun:
     """How a stage went.
 
     name, backend: the stage's, and its backend's id; made, found: items that were computed now, and that the store
-    had; seconds: that it took; device: where it ran, such as ``1 cpu``; times: what the seconds went to.
+    had; seconds: that it took; device: where it ran, such as ``1 cpu``; times: what the seconds went to; failed: why,
+    by name, scenes could not be made while others could.
     """
 
     name: str
@@ -53,6 +55,7 @@ class StageRun:
     seconds: float = 0.0
     device: str = ""
     times: Times | None = None
+    failed: dict[str, str] = field(default_factory=dict)
 
     @property
     def rate(self) -> float:
@@ -119,11 +122,18 @@ def check_disk(plan: Plan, dataset_dir: Path, link: LinkKind) -> int:
 
 
 def run_stage(
-    plan: Plan, name: str, options: TrainerOptions, batch_size: int | None, watch: Watch, say: Say
+    plan: Plan,
+    name: str,
+    options: TrainerOptions,
+    batch_size: int | None,
+    watch: Watch,
+    say: Say,
+    failures: SceneFailures | None = None,
 ) -> StageRun:
     """Make what the store lacks of one stage, for all scenes.
 
-    Where another process is making the same result, waits for it and takes it.
+    Where another process is making the same result, waits for it and takes it. failures: takes scenes that fail, so
+    that others go on; None lets the first one stop all.
     """
     stopping.check()
     stage = plan.stages[name]
@@ -162,13 +172,17 @@ def run_stage(
 
             started = time.perf_counter()  # without imports and waiting for others
             with watch(name, len(tasks)) as advance:
-                run.times = predict(stage, tasks, options, batch_size, advance)
+                run.times = predict(stage, tasks, options, batch_size, advance, failures)
             run.seconds = time.perf_counter() - started
             where = options.resolve(len(tasks), stage.uses_device)
             alone = where["devices"] == 1
             run.device = f"{where['devices']} {where['accelerator']}"
-        run.made = len(tasks)
+        if failures is not None:
+            run.failed = _failed(plan, name, failures)
+        run.made = sum(task.scene.name not in run.failed for task in tasks)
         for scene in open_scenes:
+            if scene.name in run.failed:
+                continue
             terms = stage.terms()
             share = sum(task.result.key == scene.results[name].key for task in tasks)
             facts = {
@@ -182,6 +196,13 @@ def run_stage(
             scene.results[name].close(stage.items(scene.frames), facts)
             plan.forget(scene.results[name])
     return run
+
+
+def _failed(plan: Plan, name: str, failures: SceneFailures) -> dict[str, str]:
+    """Why scenes failed, by name, with those that were to have the same result."""
+    noted = failures.read()
+    keys = {s.results[name].key: noted[s.name] for s in plan.scenes if s.name in noted}
+    return {s.name: keys[s.results[name].key] for s in plan.scenes if s.results[name].key in keys}
 
 
 def load_frame_table(scene: ScenePlan) -> None:

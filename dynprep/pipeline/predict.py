@@ -23,9 +23,10 @@ from torch.utils.data import DataLoader, Dataset
 
 from dynprep import stopping
 from dynprep.cores import cores
-from dynprep.errors import UserError
+from dynprep.errors import SceneError, UserError
 from dynprep.pipeline.faults import explained, plain_errors
 from dynprep.pipeline.refused import why_refused
+from dynprep.pipeline.scene_failures import SceneFailures
 from dynprep.pipeline.task import Task
 from dynprep.pipeline.times import Times
 from dynprep.pipeline.trainer import TrainerOptions, one_thread_an_image
@@ -39,9 +40,13 @@ _START = "fork" if sys.platform == "linux" else "spawn"  # of reader processes
 
 @dataclass(frozen=True)
 class _Failed:
-    """A user's error on its way from a reader process, whose tracebacks torch would add."""
+    """A user's error on its way from a reader process, whose tracebacks torch would add.
+
+    of_scene: whether it is the scene's fault, and not that of the store's disk.
+    """
 
     message: str
+    of_scene: bool
 
 
 def _start_reader(_: int) -> None:
@@ -65,11 +70,11 @@ class _Samples(Dataset[tuple[int, Any]]):
         try:
             return index, self.stage.load(task.scene, task.item)
         except UserError as error:
-            return index, _Failed(str(error))
+            return index, _Failed(str(error), of_scene=True)
         except OSError as error:  # torch would rebuild it without its number
             store = task.result.store_folder
             if isinstance(plain := explained(error, "store_dir", store), UserError):
-                return index, _Failed(str(plain))
+                return index, _Failed(str(plain), of_scene=False)
             raise
 
 
@@ -78,11 +83,16 @@ def _as_list(batch: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
 
 
 class StageModule(L.LightningModule):
-    """Computes batches of a stage's samples, in smaller parts once a GPU's memory has run out."""
+    """Computes batches of a stage's samples, in smaller parts once a GPU's memory has run out.
 
-    def __init__(self, stage: Stage, tasks: Sequence[Task]) -> None:
+    failures: takes scenes that fail, so that others go on; None lets the first one stop all.
+    """
+
+    def __init__(
+        self, stage: Stage, tasks: Sequence[Task], failures: SceneFailures | None = None
+    ) -> None:
         super().__init__()
-        self.stage, self.tasks = stage, tasks
+        self.stage, self.tasks, self.failures = stage, tasks, failures
         self.most_at_once: int | None = None  # samples, once memory has run out
         self.parent = os.getpid()
 
@@ -105,12 +115,18 @@ class StageModule(L.LightningModule):
     def predict_step(self, batch: list[tuple[int, Any]], batch_idx: int) -> list[tuple[int, Any]]:
         if isinstance(self.stage, SceneStage):
             for index, _ in batch:
-                self._run_scene(self.stage, self.tasks[index])
+                try:
+                    self._run_scene(self.stage, self.tasks[index])
+                except SceneError as error:
+                    _note_or_raise(self.failures, error)
             return []
         assert isinstance(self.stage, FrameStage)
-        for _, sample in batch:
+        for index, sample in batch:
             if isinstance(sample, _Failed):
-                raise UserError(sample.message)
+                scene = self.tasks[index].scene.name
+                kind = SceneError(scene, sample.message) if sample.of_scene else None
+                _note_or_raise(self.failures, kind or UserError(sample.message))
+        batch = [(index, sample) for index, sample in batch if not isinstance(sample, _Failed)]
         outputs: list[Any] = []
         while len(outputs) < len(batch):
             part = batch[len(outputs) :][: self.most_at_once]
@@ -130,13 +146,16 @@ class StageModule(L.LightningModule):
             writer = task.result.writer(task.item)
             try:
                 stage.run(task.scene, writer)
-            except torch.OutOfMemoryError:
-                raise UserError(
-                    f"{stage.name}: the scene does not fit into the device's memory; choose a smaller network or "
-                    "resolution, trainer.precision=bf16-true, or trainer=cpu"
-                ) from None
             except NotFinite as error:
                 raise _of_scene(stage, task, error) from None
+            except UserError as error:
+                raise SceneError(task.scene.name, str(error)) from None
+            except torch.OutOfMemoryError:
+                raise SceneError(
+                    task.scene.name,
+                    f"{stage.name}: the scene does not fit into the device's memory; choose a smaller network or "
+                    "resolution, trainer.precision=bf16-true, or trainer=cpu",
+                ) from None
             except RuntimeError as error:
                 self._take_as_memory(error, 1)
             task.result.add(writer)
@@ -179,9 +198,15 @@ class StageModule(L.LightningModule):
 class StoreWriter(BasePredictionWriter):
     """Puts every item of a frame stage into the store from the rank that made it, in threads."""
 
-    def __init__(self, stage: Stage, tasks: Sequence[Task], threads: int) -> None:
+    def __init__(
+        self,
+        stage: Stage,
+        tasks: Sequence[Task],
+        threads: int,
+        failures: SceneFailures | None = None,
+    ) -> None:
         super().__init__(write_interval="batch")
-        self.stage, self.tasks, self.threads = stage, tasks, threads
+        self.stage, self.tasks, self.threads, self.failures = stage, tasks, threads, failures
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: deque[Future[None]] = deque()
         self.waited = 0.0  # seconds that the loop stood still for writers
@@ -232,13 +257,22 @@ class StoreWriter(BasePredictionWriter):
             try:
                 self.stage.write(writer, task.scene, task.item, output)
             except NotFinite as error:
-                raise _of_scene(self.stage, task, error) from None
+                _note_or_raise(self.failures, _of_scene(self.stage, task, error))
+                return
             task.result.add(writer)
 
 
-def _of_scene(stage: Stage, task: Task, error: NotFinite) -> UserError:
+def _of_scene(stage: Stage, task: Task, error: NotFinite) -> SceneError:
     """A value that is not finite, with the stage and the scene that it was made in."""
-    return UserError(f"stage {stage.name}, scene {task.scene.name}: {error}")
+    name = task.scene.name
+    return SceneError(name, f"stage {stage.name}, scene {name}: {error}")
+
+
+def _note_or_raise(failures: SceneFailures | None, error: UserError) -> None:
+    """Note a scene that failed, where others are to go on."""
+    if failures is None or not isinstance(error, SceneError):
+        raise error
+    failures.add(error.scene, str(error))
 
 
 class _Signals(Callback):
@@ -299,12 +333,15 @@ def predict(
     options: TrainerOptions,
     batch_size: int | None,
     advance: Advance,
+    failures: SceneFailures | None = None,
 ) -> Times | None:
     """Run ``stage`` over ``tasks``; returns when all are written and indexed, with the times of this process's loop;
     None where other processes ran it.
 
-    Raises UserError for a user's error in any process. What another process failed to write is
-    found by ``Result.close``.
+    failures: takes scenes that fail, so that others go on; None lets the first one stop all.
+
+    Raises UserError for a user's error in any process. What another process failed to write is found by
+    ``Result.close``.
     """
     where = options.resolve(len(tasks), stage.uses_device)
     on_device = stage.uses_device and where["accelerator"] != "cpu"
@@ -313,7 +350,7 @@ def predict(
         threads = max(1, cores() // where["devices"])
         at_once = options.gpu_batch if on_device else stage.batch(threads)
     reading, writing = options.readers_and_writers(where["devices"])
-    writer = StoreWriter(stage, tasks, writing)
+    writer = StoreWriter(stage, tasks, writing, failures)
     clock = _Clock(writer)
     callbacks: list[Callback] = [clock, writer, _Signals()]
     following = None
@@ -349,7 +386,7 @@ def predict(
         try:
             if following is not None:
                 following.start()
-            trainer.predict(StageModule(stage, tasks), loader, return_predictions=False)
+            trainer.predict(StageModule(stage, tasks, failures), loader, return_predictions=False)
         except (SystemExit, KeyboardInterrupt):
             # Lightning ends the program on Ctrl-C; here it is for the caller to end
             stopping.restore()
@@ -406,6 +443,7 @@ def _end_children() -> None:
 
 def _from_child(error: Exception) -> Exception:
     """The user's error that a child process raised, or the child's own report."""
-    name = f"{UserError.__module__}.{UserError.__qualname__}: "
-    match = re.search(rf"^{re.escape(name)}(.*)", str(error), re.MULTILINE)
+    names = "|".join(kind.__qualname__ for kind in (UserError, SceneError))
+    where = re.escape(UserError.__module__)
+    match = re.search(rf"^{where}\.(?:{names}): (.*)", str(error), re.MULTILINE)
     return UserError(match.group(1)) if match else error

@@ -26,7 +26,7 @@ class Summary:
     by name, what they are; scores (against the truth) and consistency (without): by scene, then by name; alignments:
     the fits' report by scene; seconds: of the run; peak_memory: in bytes; failure: why the run stopped, None if it did
     not; objective: the score that a search looks at; verdicts: by scene; layouts: by name, the folders that were
-    written.
+    written; failed: why, by name, scenes were left out.
     """
 
     name: str
@@ -45,6 +45,7 @@ class Summary:
     notes: list[str] = field(default_factory=list)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     layouts: dict[str, list[Path]] = field(default_factory=dict)
+    failed: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     peak_memory: int = 0
     failure: str | None = None

@@ -13,6 +13,7 @@ from dynprep.foreign import shown
 from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive, Range, Seed
 from dynprep.scene import demo, video
 from dynprep.scene.image_files import SUFFIXES
+from dynprep.scene.paths import check_shard, given_paths, of_shard
 from dynprep.scene.pictures import Background, FramesSource, listing, natural, scene_folder
 from dynprep.scene.source import OnError, Selection, Source
 from dynprep.scene.video import VideoSource
@@ -74,8 +75,11 @@ class Data(ABC):
     on_error: OnError
     split: Literal["cuts"] | None
     truth: str | None
+    shard: str | None
+    on_scene_error: Literal["stop", "skip"]
 
     def __post_init__(self) -> None:
+        check_shard(self.shard)
         if self.name is not None and (fault := name_fault(self.name)):
             raise ValueError(f"name is {shown(self.name)}; {fault}")
         self.selection = Selection(self.start, self.end, self.stride, self.fps, self.max_frames)
@@ -142,6 +146,7 @@ class DemoData(Data):
         return {self.name or "demo": {recipe.stage: recipe.key}}
 
     def sources(self, store: Store) -> list[Source]:
+        of_shard([self.name or "demo"], self.shard)
         recipe = self._recipe()
         render = partial(demo.write_demo, options=demo.DemoOptions(**recipe.options))
         result = store.cached(recipe, render, is_view=False)
@@ -157,16 +162,6 @@ class DemoData(Data):
                 camera=dict.fromkeys(range(self.count), known),
             )
         ]
-
-
-def _paths(path: str | list[str] | None, example: str) -> list[Path]:
-    if not path:
-        raise UserError(f"data.path is not set; say where the frames are, e.g. data.path={example}")
-    paths = [Path(p).expanduser() for p in ([path] if isinstance(path, str) else path)]
-    for p in paths:
-        if not p.exists():
-            raise UserError(f"{p}: no such file or folder; check data.path")
-    return paths
 
 
 def _left_out(folder: Path, suffixes: Sequence[str]) -> list[str]:
@@ -190,7 +185,7 @@ class VideoData(Data):
     def sources(self, store: Store) -> list[Source]:
         paths: list[Path] = []
         left_out: list[str] = []
-        for path in _paths(self.path, "dog.mp4"):
+        for path in given_paths(self.path, "dog.mp4"):
             if path.is_dir():
                 left_out += _left_out(path, video.SUFFIXES)
                 inside = listing(path, video.SUFFIXES)
@@ -202,9 +197,10 @@ class VideoData(Data):
             else:
                 paths.append(path)
         names = self._named(paths, [p.stem for p in paths])
+        chosen = of_shard(list(zip(paths, names, strict=True)), self.shard)
         sources = [
             VideoSource(p, n, self.selection, self.on_error, truth=self._truth(n))
-            for p, n in zip(paths, names, strict=True)
+            for p, n in chosen
         ]
         sources[0] = replace(sources[0], left_out=tuple(left_out))
         return list(sources)
@@ -221,7 +217,7 @@ class FramesData(Data):
     def sources(self, store: Store) -> list[Source]:
         paths: list[Path] = []
         left_out: list[str] = []
-        for path in _paths(self.path, "my_scene/images"):
+        for path in given_paths(self.path, "my_scene/images"):
             if path.is_file():
                 raise UserError(
                     f"{path}: is a file, data=frames takes a folder; for a video use data=video"
@@ -233,6 +229,7 @@ class FramesData(Data):
             (p.resolve().parent if p.name.lower() in _PLAIN_NAMES else p.resolve()).name
             for p in paths
         ]
+        named = list(zip(paths, self._named(paths, names), strict=True))
         sources = [
             FramesSource(
                 p,
@@ -243,7 +240,7 @@ class FramesData(Data):
                 self.rate,
                 truth=self._truth(n),
             )
-            for p, n in zip(paths, self._named(paths, names), strict=True)
+            for p, n in of_shard(named, self.shard)
         ]
         sources[0] = replace(sources[0], left_out=tuple(left_out))
         return list(sources)

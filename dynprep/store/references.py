@@ -106,7 +106,13 @@ def remember(
         {scene: dict(stages) for scene, stages in results.items()},
         pinned,
     )
-    name = hashlib.sha256(f"{reference.run} {started}".encode()).hexdigest()[:32]
+    remember_as_it_is(store, reference)
+
+
+def remember_as_it_is(store: Store, reference: Reference) -> None:
+    """Write a note, such as another store has it."""
+    what = f"{reference.run} {reference.started}"
+    name = hashlib.sha256(what.encode()).hexdigest()[:32]
     write_json(store.root / REFERENCES / f"{name}.json", asdict(reference), durable=True)
 
 

@@ -184,15 +184,25 @@ def export(store: Store, run: Path, scene: str, target: Path) -> tuple[int, int]
         for stage, key in reference.results[scene].items():
             if stage != "images" and not (store.root / stage / key / SEAL).exists():
                 continue  # a helper that nobody needed that time
-            copied = _copy(store.open_result(stage, key), other)
+            copied = copy_result(store.open_result(stage, key), other)
             count, size = count + (copied > 0), size + copied
         used = {scene: reference.results[scene]}
         remember(other, Path(reference.run), reference.started, target, used, pinned=True)
     return count, size
 
 
-def _copy(result: Result, other: Store) -> int:
-    """Bytes copied; 0 where it was there."""
+def complete_results(store: Store) -> Iterator[Result]:
+    """Every result of a store that is sealed."""
+    for stage in sorted(p for p in store.root.iterdir() if p.is_dir() and not p.is_symlink()):
+        if stage.name in (LOCKS, REFERENCES):
+            continue
+        for folder in sorted(filter(is_result_folder, stage.iterdir())):
+            if read_seal(folder / SEAL, stage.name, folder.name) is not None:
+                yield store.open_result(stage.name, folder.name)
+
+
+def copy_result(result: Result, other: Store) -> int:
+    """Copy a result into another store, by hard link where that can be. Returns the bytes; 0 where it was there."""
     folder = other.result(result.recipe).folder
     if (folder / SEAL).exists():
         return 0

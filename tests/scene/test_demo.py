@@ -13,6 +13,7 @@ from dynprep.store import Store
 def demo(tmp_path_factory: pytest.TempPathFactory) -> DemoData:
     return DemoData(
         name=None, start=0, end=None, stride=1, fps=None, max_frames=None, on_error="fail", split=None, truth=None,
+        shard=None, on_scene_error="stop",
         count=24, height=120, width=216, focal=0.88, sensor_noise=0.01, sensor_range=10.0,
         sensor_holes=0.05, seed=0,
     )  # fmt: skip

@@ -125,6 +125,41 @@ def test_a_scene_moves_to_another_machine(run_here: RunHere, tool: Tool, tmp_pat
         tool("export", a, "nobody", tmp_path / "other")
 
 
+def test_stores_of_two_machines_become_one(run_here: RunHere, tool: Tool, tmp_path: Path) -> None:
+    run_here(*SMALL, name="a")
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "store", other, ignore=shutil.ignore_patterns("locks", "references"))
+    b = run_here(*SMALL, "alignment=lstsq", f"store_dir={other}", name="b")
+    lacking = tree(other)
+    status, told = tool("merge", other)
+    assert status == 0 and " from " in told
+    assert {k: v for k, v in tree(other).items() if not k.startswith("locks/")} == {
+        k: v for k, v in lacking.items() if not k.startswith("locks/")
+    }  # it stays as it is
+    assert len(list((tmp_path / "store" / "alignment").iterdir())) == 2
+    assert "nothing to remove" in tool("gc", "--yes")[1]  # what b uses counts here, too
+    before = {p: p.stat().st_mtime_ns for p in (tmp_path / "store").rglob("*.npy")}
+    c = run_here(*SMALL, "alignment=lstsq", name="c")
+    assert {p: p.stat().st_mtime_ns for p in (tmp_path / "store").rglob("*.npy")} == before
+    assert tree(b / "dataset", PROVENANCE) == tree(c / "dataset", PROVENANCE)
+    assert tool("merge", other)[1].startswith("0 results")
+    with pytest.raises(UserError, match="is this store itself"):
+        tool("merge", tmp_path / "store")
+    with pytest.raises(UserError, match="no such store"):
+        tool("merge", tmp_path / "nowhere")
+
+
+def test_results_are_counted(run_here: RunHere, tool: Tool, tmp_path: Path) -> None:
+    run_here(*SMALL, name="a")
+    begun = tmp_path / "store" / "depth" / ("0" * 32)
+    begun.mkdir()
+    status, told = tool("stat")
+    lines = {line.split()[0]: line.split()[1:] for line in told.splitlines()[1:-1]}
+    assert status == 0 and lines["depth"] == ["1", "1"] and lines["alignment"] == ["1"]
+    assert int(lines["all"][0]) == sum(int(v[0]) for k, v in lines.items() if k != "all")
+    assert "1 runs have used it" in told
+
+
 def test_damaged_scores_are_made_again(run_here: RunHere, tmp_path: Path) -> None:
     good = (run_here(*SMALL, name="a") / "scores.json").read_text()
     for victim in (tmp_path / "store").glob("scores/*/scores.json"):
