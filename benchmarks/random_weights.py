@@ -750,7 +750,7 @@ def depth_anything_3(folder: Path, size: Size = "tiny", kind: str = "small") -> 
     if kind == "single":
         network = OneView("small" if size == "tiny" else "large")
     elif kind == "nested":
-        network = Nested()
+        network = Nested("small", "small") if size == "tiny" else Nested()
     else:
         network = AnyView(kind)
     if size == "tiny":

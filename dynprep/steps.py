@@ -66,6 +66,8 @@ def resolve(run: RunState) -> None:
         preload.begin("wandb")
     if chosen.logger.group is None:
         chosen.logger.group = run.job.group
+    for stage in chosen.wanted_stages:
+        stage.check_stages(chosen.stages)
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
         for stage in chosen.wanted_stages:
             stage.fetch(run.terminal.say)
@@ -211,8 +213,6 @@ def _check_plan(run: RunState) -> None:
     """Raise UserError for a dataset that cannot be written, and for weights that do not fit."""
     run.writer.check(run.plan)
     run.layout_writer.check(run.settings.layouts, _names(run.plan), run.store)
-    for stage in (*run.plan.stages.values(), *run.settings.layouts):
-        stage.check_stages(run.plan.all_stages)
     for name, stage in run.plan.stages.items():
         if any(not run.plan.is_complete(name, scene) for scene in run.plan.scenes):
             for remark in stage.inspect():

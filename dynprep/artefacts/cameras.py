@@ -21,6 +21,7 @@ from dynprep.store import ItemWriter
 
 CAMERAS_FORMAT = 1
 AXES = "opencv"  # x to the right, y down, z forward
+METRES, ASSUMED_METRES = "m", "assumed m"  # what lengths are counted in, as metric depth is
 UNIT_OF_CLIP = "median depth of the clip"  # where nothing tells metres
 _FILE = "cameras.json"
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from dynprep.arrays import Float32Array, UInt8Array
+from dynprep.arrays import BoolArray, Float32Array, UInt8Array
 from dynprep.artefacts.base import Artefact, SceneResults, Scores, check_values
 from dynprep.artefacts.display import Curve, Display
 from dynprep.artefacts.drawing import colour_span, coloured
@@ -47,6 +47,18 @@ class DepthMap(Artefact, is_abstract=True):
         """Store the map (H, W) of one frame; it must be finite and of the frames' size."""
         check_values(values, f"{cls.name} of frame {stem}", frames.size, np.float32)
         writer.array(f"{stem}{cls.suffix}", values)
+
+    def sky(self, stem: str) -> BoolArray | None:
+        """Where the backend sees sky, or what else has no finite depth (H, W); None where it does not say."""
+        name = _sky_file(stem)
+        return self.files.image(name) > 0 if self.files.holds(name) else None
+
+    @staticmethod
+    def write_sky(writer: ItemWriter, frames: Frames, stem: str, sky: BoolArray | None) -> None:
+        """Store where there is sky (H, W) in one frame, where the backend says so."""
+        if sky is not None:
+            check_values(sky, f"sky of frame {stem}", frames.size, np.bool_)
+            writer.image(_sky_file(stem), sky)
 
     def linked(self) -> dict[Place, list[str]]:
         return {self.places[0]: [f"{stem}{self.suffix}" for stem in self.frames.stems]}
@@ -178,3 +190,7 @@ def typical_ratio(artefact: type[DepthMap], a: SceneResults, b: SceneResults, st
 
     x, y = _thinned(a[artefact].of(stem)), _thinned(b[artefact].of(stem))
     return float(np.exp(-agreement(x, y, True)[1])) if x.shape == y.shape else float("nan")
+
+
+def _sky_file(stem: str) -> str:
+    return f"{stem}.sky.png"

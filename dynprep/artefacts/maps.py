@@ -60,7 +60,7 @@ class MetricMap:
 
     depth_m (H, W) in metres; intrinsics [fx, fy, cx, cy] in pixels of ``images/``; valid (H, W) where depth was
     measured, None for everywhere; sky (H, W): where the model sees sky or what else has no finite depth, and depth_m is
-    ``FARTHEST``, None where it does not say; remark: what a user should know of it.
+    ``FARTHEST``, None where it does not say; remark: what a user should know, the same words for all frames.
     """
 
     depth_m: Float32Array
@@ -95,8 +95,3 @@ def to_png(disparity: Float32Array) -> UInt16Array:
 def from_png(image: UInt16Array) -> Float64Array:
     """Relative disparity (H, W) in [0, 1] of a 16-bit PNG (H, W), from which the published alignment starts."""
     return image.astype(np.float64) / PNG_TOP
-
-
-def sky_file(stem: str) -> str:
-    """The file in which a result of depth says where there is sky."""
-    return f"{stem}.sky.png"

@@ -15,7 +15,7 @@ from dynprep.artefacts.depth_map import DepthMap, against_depth, edges, steadine
 from dynprep.artefacts.display import Curve
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.intrinsics import Intrinsics
-from dynprep.artefacts.maps import MetricMap, disparity_of, sky_file
+from dynprep.artefacts.maps import MetricMap, disparity_of
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.motion import CameraPath
 from dynprep.artefacts.temporal import drift, temporal_alignment
@@ -78,15 +78,15 @@ class MetricDisparity(DepthMap):
         name = _measured_file(stem)
         return self.files.image(name) > 0 if self.files.holds(name) else None
 
-    def sky(self, stem: str) -> BoolArray | None:
-        """Where the backend sees sky, or what else has no finite depth (H, W); None where it does not say."""
-        name = sky_file(stem)
-        return self.files.image(name) > 0 if self.files.holds(name) else None
-
     @cached_property
     def camera_to_world(self) -> Float64Array | None:
         """Poses (T, 4, 4) in the unit of the depth, OpenCV axes, of backends that see them; None of others."""
         return np.asarray(self.files.json(_POSES), np.float64) if self.files.holds(_POSES) else None
+
+    @staticmethod
+    def write_intrinsics(writer: ItemWriter, stem: str, intrinsics: Float64Array) -> None:
+        """Store [fx, fy, cx, cy] (4,) of one frame."""
+        writer.json(_intrinsics_file(stem), [float(v) for v in intrinsics])
 
     @staticmethod
     def write_poses(writer: ItemWriter, camera_to_world: Float64Array) -> None:
@@ -100,13 +100,11 @@ class MetricDisparity(DepthMap):
         check_values(output.depth_m, f"{cls.name} of frame {stem}", frames.size)
         check_values(output.intrinsics, f"intrinsics of frame {stem}", (4,))
         cls.write_map(writer, frames, stem, disparity_of(output.depth_m))
-        writer.json(_intrinsics_file(stem), [float(v) for v in output.intrinsics])
+        cls.write_intrinsics(writer, stem, output.intrinsics)
         if output.valid is not None:
             check_values(output.valid, f"validity of frame {stem}", frames.size, np.bool_)
             writer.image(_measured_file(stem), output.valid)
-        if output.sky is not None:
-            check_values(output.sky, f"sky of frame {stem}", frames.size, np.bool_)
-            writer.image(sky_file(stem), output.sky)
+        cls.write_sky(writer, frames, stem, output.sky)
 
     def as_arrays(self) -> Any:
         """Disparity (T, H, W) in 1/m and intrinsics (T, 4) in pixels of ``images/``."""

@@ -5,12 +5,12 @@ Shapes: (H, W) pixels of ``images/``.
 
 import numpy as np
 
-from dynprep.arrays import BoolArray, Float64Array
+from dynprep.arrays import Float64Array
 from dynprep.artefacts.base import Agreement, Scorer, check_values
 from dynprep.artefacts.depth_map import DepthMap, against_depth, correlation, edges, steadiness
 from dynprep.artefacts.files import Place
 from dynprep.artefacts.intrinsics import Intrinsics
-from dynprep.artefacts.maps import RelativeMap, from_png, sky_file, to_png
+from dynprep.artefacts.maps import RelativeMap, from_png, to_png
 from dynprep.artefacts.temporal import temporal_alignment
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.scene.frames import Frames
@@ -43,11 +43,6 @@ class RelativeDisparity(DepthMap):
         """The PNG's disparity (H, W) in [0, 1], float64, which the published alignment starts from."""
         return from_png(self.files.image(f"{stem}.png"))
 
-    def sky(self, stem: str) -> BoolArray | None:
-        """Where the backend sees sky (H, W); None where it does not say."""
-        name = sky_file(stem)
-        return self.files.image(name) > 0 if self.files.holds(name) else None
-
     @classmethod
     def write(cls, writer: ItemWriter, frames: Frames, stem: str, output: RelativeMap) -> None:
         """Store one frame's map, as floats and as PNG, and where there is sky."""
@@ -55,9 +50,7 @@ class RelativeDisparity(DepthMap):
         disparity = output.disparity()
         cls.write_map(writer, frames, stem, disparity)
         writer.image(f"{stem}.png", np.asarray(to_png(disparity)))
-        if output.sky is not None:
-            check_values(output.sky, f"sky of frame {stem}", frames.size, np.bool_)
-            writer.image(sky_file(stem), output.sky)
+        cls.write_sky(writer, frames, stem, output.sky)
 
     def linked(self) -> dict[Place, list[str]]:
         return {self.places[0]: [f"{stem}.png" for stem in self.frames.stems]}

@@ -43,15 +43,19 @@ class DepthAnything3Network(Network):
     def new_network(self) -> "nn.Module":
         """The network without its weights."""
 
-    def open_network(self) -> Any:
+    def unused(self) -> tuple[str, ...]:
+        """How names of tensors begin that the network has no use for."""
         from dynprep.models.depth_anything_3.network import UNUSED
 
+        return UNUSED
+
+    def open_network(self) -> Any:
         file = self.location().file()
         tensors = {
             name.removeprefix(_PREFIX): values for name, values in read_tensors(file).items()
         }
         network = self.new_network()
-        self.unknown = fit(network, tensors, UNUSED, f"{self.group}.checkpoint={file}")
+        self.unknown = fit(network, tensors, self.unused(), f"{self.group}.checkpoint={file}")
         return network
 
     def pixels(self, scene: Scene, item: str) -> Float32Array:
@@ -76,7 +80,7 @@ class OneViewNetwork(DepthAnything3Network):
         return OneView(self.variant)
 
     def modules_to_compile(self) -> Sequence[Any]:
-        return [self.network.backbone]
+        return [self.network.backbone.pretrained, self.network.head]
 
     def predicted(self, samples: Sequence[ViewSample]) -> "list[tuple[Tensor, Tensor]]":
         """The network's depth (H, W), float32, and where there is sky (H, W), of every sample."""
@@ -86,7 +90,7 @@ class OneViewNetwork(DepthAnything3Network):
             with self.inference.inference(self.device):
                 depth, sky = self.network(images.to(self.inference.weights_dtype()))
             size = samples[places[0]].size
-            full = resized(depth, size), resized(sky.float(), size, "nearest") > 0
+            full = resized(depth, size), resized(sky.float(), size, "nearest-exact") > 0
             for k, one, other in zip(places, *full, strict=True):
                 found[k] = one, other
         return [one for one in found if one is not None]
@@ -96,5 +100,5 @@ def resized(maps: "Tensor", size: tuple[int, int], how: str = "bilinear") -> "Te
     """maps (B, h, w) -> (B, H, W)."""
     from torch.nn import functional as F
 
-    corners = None if how == "nearest" else False
+    corners = False if how == "bilinear" else None
     return F.interpolate(maps[:, None], size, mode=how, align_corners=corners)[:, 0]

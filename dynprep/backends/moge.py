@@ -20,6 +20,7 @@ from dynprep.weights.tensors import fit, read_checkpoint, read_tensors
 if TYPE_CHECKING:
     from dynprep.models.moge.network import RawGeometry
 
+LIKELY = 0.5  # probability from which on a pixel counts as having a finite depth, as published
 _CONFIG = "model_config"  # in the checkpoint, the network's sizes
 
 

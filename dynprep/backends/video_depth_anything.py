@@ -40,6 +40,7 @@ class VideoDepthNetwork(Network):
     backend_id = "video_depth_anything"
     keep_float32 = ("head.scratch.output_conv2",)
     same_unit = False
+    smaller = "a smaller network, streaming=true, or a lower resolution.depth_input"
 
     def key_options(self) -> dict[str, Any]:
         return {**super().key_options(), "input": self.side}
@@ -63,21 +64,24 @@ class VideoDepthNetwork(Network):
 
 
 class ClipDepth:
-    """A clip on its way through the network; frames are read ahead, and encoded once.
-
-    turned: how many windows were joined by a scale below 0, once the maps have been taken.
-    """
+    """A clip on its way through the network; frames are read ahead, and encoded once."""
 
     def __init__(self, stage: VideoDepthNetwork, scene: Scene) -> None:
         from dynprep.models.dinov2 import PATCH
         from dynprep.models.video_depth_anything.framing import input_size
+        from dynprep.models.video_depth_anything.windows import Joiner
 
         self.stage, self.scene = stage, scene
         self.size = input_size(*scene.frames.size, stage.side)
         self.grid = self.size[0] // PATCH, self.size[1] // PATCH
-        self.turned = 0
+        self._joiner = Joiner(stage.same_unit)
         self._read: dict[int, Future[Float32Array]] = {}
         self._features: dict[int, list[Tensor]] = {}
+
+    @property
+    def turned(self) -> int:
+        """How many windows were joined by a scale below 0, once the maps have been taken."""
+        return self._joiner.turned
 
     def maps(self) -> Iterator[Float32Array]:
         """The map (H, W) of each frame in turn."""
@@ -87,18 +91,16 @@ class ClipDepth:
             yield from itertools.islice(maps, count)  # a window's end may repeat the last frame
 
     def _windowed(self, count: int) -> Iterator[Float32Array]:
-        from dynprep.models.video_depth_anything.windows import Joiner, windows
+        from dynprep.models.video_depth_anything.windows import windows
 
-        joiner = Joiner(self.stage.same_unit)
         plan = list(windows(count))
         for numbers, following in zip(plan, [*plan[1:], []], strict=True):
             self._encode(numbers, following)
-            yield from joiner.add(self._together(numbers))
-            self.turned = joiner.turned
+            yield from self._joiner.add(self._seen_at_once(numbers))
             self._features = {k: v for k, v in self._features.items() if k in following}
-        yield from joiner.rest()
+        yield from self._joiner.rest()
 
-    def _together(self, numbers: Sequence[int]) -> list[Float32Array]:
+    def _seen_at_once(self, numbers: Sequence[int]) -> list[Float32Array]:
         """Maps (H, W) of frames that see each other."""
         import torch
 

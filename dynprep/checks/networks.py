@@ -9,6 +9,7 @@ from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.normals import Normals
+from dynprep.artefacts.sky import Sky
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.backends.network import Network
 from dynprep.checks.clip import KnownClip
@@ -117,7 +118,10 @@ def _run_scene(stage: Any, scene: Scene, clip: KnownClip, device: Any) -> Output
         memory = device_peak() if device.type == "cuda" else peak()
         result.add(writer)
     except torch.OutOfMemoryError:
-        raise UserError("the clip does not fit into the device's memory") from None
+        raise UserError(
+            f"the clip does not fit into the device's memory; choose {stage.smaller}, trainer.precision=bf16-true, or "
+            "trainer=cpu"
+        ) from None
     except NotFinite as error:
         raise _not_finite(error, stage) from None
     finally:
@@ -204,7 +208,7 @@ def _of_its_kind(
     """What the kind of a result promises. Bounds that need a network that has learned hold for published weights."""
     artefact = output.artefact
     is_published = stage.checkpoint is None
-    if not isinstance(artefact, ObjectMasks) and is_constant(artefact):
+    if not isinstance(artefact, ObjectMasks | Sky) and is_constant(artefact):
         yield Line(
             about, Mark.WRONG, "gives the same everywhere: the weights are not this network's"
         )

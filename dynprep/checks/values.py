@@ -13,6 +13,7 @@ from dynprep.artefacts.base import Artefact
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.normals import Normals
+from dynprep.artefacts.sky import Sky
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.backends.normals.from_depth import normals_of
 from dynprep.scene.truth import Truth
@@ -69,13 +70,22 @@ class Difference:
 
 
 def apart(one: Artefact, other: Artefact) -> Difference:
-    """How far two outputs of one network are apart; of masks it is 1 - J, of the worst frame and in the median."""
-    if isinstance(one, ObjectMasks) and isinstance(other, ObjectMasks):
+    """How far two outputs of one network are apart; of masks it is 1 - J, of the worst frame and in the median.
+
+    Of depth it is so where neither sees sky, whose edge a rounding may move.
+    """
+    if isinstance(one, ObjectMasks | Sky) and isinstance(other, ObjectMasks | Sky):
         from dynprep.metrics.regions import jaccard
 
         lost = [1 - jaccard(one.of(stem), other.of(stem)) for stem in one.frames.stems]
         return Difference(float(max(lost)), float(np.median(lost)))
-    return difference(numbers(one), numbers(other))
+    ours, theirs = numbers(one), numbers(other)
+    if isinstance(one, DepthMap) and isinstance(other, DepthMap):
+        for k, stem in enumerate(one.frames.stems):
+            for sky in (one.sky(stem), other.sky(stem)):
+                if sky is not None:
+                    ours[k], theirs[k] = np.where(sky, 0, ours[k]), np.where(sky, 0, theirs[k])
+    return difference(ours, theirs)
 
 
 def difference(one: list[Float64Array], other: list[Float64Array]) -> Difference:

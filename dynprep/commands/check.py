@@ -165,11 +165,11 @@ def _lines(
 
 
 def _about_scenes(chosen: Settings) -> Iterator[Line]:
-    for layout in chosen.layouts:
+    for stage in chosen.wanted_stages:
         try:
-            layout.check_stages(chosen.stages)
+            stage.check_stages(chosen.stages)
         except UserError as error:
-            yield Line(layout.name, Mark.WRONG, str(error))
+            yield Line(stage.name, Mark.WRONG, str(error))
     try:
         sources = chosen.data.sources(Store(Path(chosen.run.store_dir).expanduser(), False))
     except UserError as error:

@@ -6,9 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from dynprep.artefacts import Artefact
-from dynprep.artefacts.metric_disparity import MetricDisparity
-from dynprep.artefacts.relative_disparity import RelativeDisparity
-from dynprep.artefacts.sky import Sky
 from dynprep.checks.options import CheckBounds
 from dynprep.config.typed import TARGET, build, build_one, locate
 from dynprep.errors import UserError, nearest
@@ -173,8 +170,7 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     trainer = build(config["trainer"], "trainer")
     compare_options(config["compare"])
     shared = config["camera"].get("shared") is True
-    seen_by, sky = _sky(config)
-    context = StageContext(resolution, trainer.inference(), shared, seen_by, sky)
+    context = StageContext(resolution, trainer.inference(), shared, _skies(config))
     stages: dict[str, Stage] = {}
     groups: dict[str, str] = {}
     for path, node in stage_nodes(config):
@@ -206,16 +202,10 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     )
 
 
-def _sky(
-    config: Mapping[str, Any],
-) -> tuple[type[Artefact] | None, type[Artefact] | None]:
-    """The depth whose backend sees the sky, and what says where it is, None where nothing does."""
-    found = (locate(node[TARGET], path) for path, node in stage_nodes(config))
-    kinds: list[type[Stage]] = [kind for kind in found if issubclass(kind, Stage)]
-    telling = {kind.makes for kind in kinds if kind.tells_sky}
-    seen_by = next((kind for kind in (MetricDisparity, RelativeDisparity) if kind in telling), None)
-    chosen = any(kind.makes is Sky for kind in kinds)
-    return seen_by, Sky if chosen else seen_by
+def _skies(config: Mapping[str, Any]) -> tuple[type[Artefact], ...]:
+    """The results that say where there is sky."""
+    kinds = (locate(node[TARGET], path) for path, node in stage_nodes(config))
+    return tuple(kind.makes for kind in kinds if issubclass(kind, Stage) and kind.tells_sky)
 
 
 def _wanted(

@@ -153,8 +153,8 @@ class StageModule(L.LightningModule):
             except torch.OutOfMemoryError:
                 raise SceneError(
                     task.scene.name,
-                    f"{stage.name}: the scene does not fit into the device's memory; choose a smaller network or "
-                    "resolution, trainer.precision=bf16-true, or trainer=cpu",
+                    f"{stage.name}: the scene does not fit into the device's memory; choose {stage.smaller}, "
+                    "trainer.precision=bf16-true, or trainer=cpu",
                 ) from None
             except RuntimeError as error:
                 self._take_as_memory(error, 1)

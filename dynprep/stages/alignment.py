@@ -18,15 +18,20 @@ from dynprep.artefacts.maps import FARTHEST
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.metric_disparity import MetricDisparity
 from dynprep.artefacts.relative_disparity import RelativeDisparity
-from dynprep.artefacts.sky import Sky
 from dynprep.errors import UserError
 from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive
 from dynprep.scene.frames import Frames
 from dynprep.stages.base import FrameStage, SceneStage, Stage, parallel
+from dynprep.stages.sky import sky_of
 from dynprep.store import ItemWriter
 from dynprep.vision.affine import Affine, huber, least_squares, median_ratio, spread_ratio
 
 _PUBLISHED_FLOOR, _PUBLISHED_QUANTILE = 1e-6, 0.01
+
+
+def _with(skies: Sequence[type[Artefact]], *read: type[Artefact]) -> tuple[type[Artefact], ...]:
+    """What is read, and what says where there is sky."""
+    return (*read, *(kind for kind in skies if kind not in read))
 
 
 def _relative(scene: Scene, stem: str, use_png: bool) -> Float64Array:
@@ -35,13 +40,13 @@ def _relative(scene: Scene, stem: str, use_png: bool) -> Float64Array:
     return relative.unit_disparity(stem) if use_png else relative.of(stem).astype(np.float64)
 
 
-def sky_of(source: type[Artefact] | None, scene: Scene, stem: str) -> BoolArray | None:
-    """Where there is sky (H, W), as ``source`` says it; None where nothing does."""
-    if source is None:
-        return None
-    told = scene[source]
-    assert isinstance(told, Sky | MetricDisparity | RelativeDisparity)
-    return told.sky(stem)
+def _between(lines: Sequence[tuple[float, float]], fitted: Sequence[bool]) -> Float64Array:
+    """Scales and shifts (T, 2), those of frames without a pixel to fit taken from the frames around them."""
+    values, known = np.array(lines, np.float64), np.flatnonzero(fitted)
+    if 0 < len(known) < len(values):
+        times = np.arange(len(values))
+        values = np.stack([np.interp(times, known, values[known, k]) for k in range(2)], 1)
+    return values
 
 
 @dataclass(kw_only=True)
@@ -87,13 +92,7 @@ class AlignmentFitting(FitOptions, SceneStage):
 
     def reads(self) -> tuple[type[Artefact], ...]:
         masks = (ObjectMasks,) if self._masks_matter else ()
-        return (Images, MetricDisparity, RelativeDisparity, *masks, *self._sky_reads)
-
-    @property
-    def _sky_reads(self) -> tuple[type[Artefact], ...]:
-        """What says where there is sky, where it matters and is not read already."""
-        sky = self.context.sky
-        return (Sky,) if sky is Sky and self.method != "median" else ()
+        return _with(self.context.skies, Images, MetricDisparity, RelativeDisparity, *masks)
 
     @property
     def _masks_matter(self) -> bool:
@@ -119,13 +118,15 @@ class AlignmentFitting(FitOptions, SceneStage):
         m = _relative(scene, stem, self.use_png)
         metric = scene[MetricDisparity]
         r = metric.of(stem).astype(np.float64)
-        if self.method == "median":
-            return m.ravel(), r.ravel()  # as published: every pixel
+        sky = sky_of(self.context.skies, scene, stem)
+        if (
+            self.method == "median"
+        ):  # as published every pixel, but none of the sky that a backend sees
+            return (m.ravel(), r.ravel()) if sky is None else (m[~sky], r[~sky])
         use = r > 1 / FARTHEST
         measured = metric.measured(stem)
         if measured is not None:
             use &= measured
-        sky = sky_of(self.context.sky, scene, stem)
         if sky is not None:
             use &= ~sky
         if self.static_only:
@@ -149,12 +150,14 @@ class AlignmentFitting(FitOptions, SceneStage):
             m, r = (np.concatenate(part) for part in zip(*self._thinned(scene), strict=True))
             return [self._accept(self._solve(m, r), m, r, None, "the clip")] * len(stems)
         lines: list[tuple[Affine, str]] = []
+        fitted = []
         for stem in stems:
             m, r = self._pixels(scene, stem)
+            fitted.append(len(m) > 0)
             before = lines[-1][0] if lines else None
             lines.append(self._accept(self._solve(m, r), m, r, before, f"frame {stem}"))
         if self.per == "smooth":
-            values = np.array([[line.scale, line.shift] for line, _ in lines])
+            values = _between([(line.scale, line.shift) for line, _ in lines], fitted)
             values = gaussian_filter1d(values, self.smooth_frames, axis=0, mode="nearest")
             smooth = [Affine(float(s), float(t)) for s, t in values]
             return [(line, why) for line, (_, why) in zip(smooth, lines, strict=True)]
@@ -205,10 +208,7 @@ class RelativeSample:
 
 @dataclass
 class Alignment(FitOptions, FrameStage[RelativeSample, Float32Array]):
-    """Applies the fits; what falls below the floor is 0 (invalid) or lifted to the floor, and sky is 0.
-
-    With ``published`` the sky is left as the published formula has it.
-    """
+    """Applies the fits; what falls below the floor, and sky, is 0 (invalid) or lifted to the floor."""
 
     floor: NotNegativeFloat | None
     below_floor: Literal["zero", "clamp"]
@@ -221,13 +221,8 @@ class Alignment(FitOptions, FrameStage[RelativeSample, Float32Array]):
     def helpers(self) -> list[Stage]:
         return [self.derive(AlignmentFitting)]
 
-    @property
-    def _sky(self) -> type[Artefact] | None:
-        return None if self.published else self.context.sky
-
     def reads(self) -> tuple[type[Artefact], ...]:
-        read = (Images, RelativeDisparity, AlignmentFits)
-        return read if self._sky in (None, *read) else (*read, self._sky)
+        return _with(self.context.skies, Images, RelativeDisparity, AlignmentFits)
 
     def key_options(self) -> dict[str, Any]:
         # the fits' options are in the fits' key, which is one of the inputs
@@ -236,28 +231,22 @@ class Alignment(FitOptions, FrameStage[RelativeSample, Float32Array]):
         return {**options, "published": True} if self.published else options
 
     def load(self, scene: Scene, item: str) -> RelativeSample:
-        line, sky = scene[AlignmentFits].of(item), sky_of(self._sky, scene, item)
+        line, sky = scene[AlignmentFits].of(item), sky_of(self.context.skies, scene, item)
         return RelativeSample(_relative(scene, item, self.use_png), line, sky)
 
     def compute(self, samples: Sequence[RelativeSample]) -> list[Float32Array]:
         return parallel(self._apply, samples)
 
     def _apply(self, sample: RelativeSample) -> Float32Array:
-        aligned = self._brought(sample.disparity, sample.line)
-        if sample.sky is not None:
-            aligned[sample.sky] = 0
-        return aligned
-
-    def _brought(self, m: Float64Array, line: Affine) -> Float32Array:
-        a = line.scale * m + line.shift
+        a = sample.line.scale * sample.disparity + sample.line.shift
         floor = self.floor
         if floor is None:
             floor = min(_PUBLISHED_FLOOR, float(np.quantile(a, _PUBLISHED_QUANTILE)))
         low = max(floor, 0.0) if self.below_floor == "clamp" else 0.0
-        if self.published:
-            return np.where(a < floor, low, a).astype(np.float32)
+        is_low = a < floor if sample.sky is None else (a < floor) | sample.sky
         # a floor below 0 (the published rule allows it) must not let negative disparity through
-        return np.where(a < floor, low, np.maximum(a, 0.0)).astype(np.float32)
+        rest = a if self.published else np.maximum(a, 0.0)
+        return np.where(is_low, low, rest).astype(np.float32)
 
     def write(self, writer: ItemWriter, scene: Scene, item: str, output: Float32Array) -> None:
         AlignedDisparity.write_map(writer, scene.frames, item, output)

@@ -54,8 +54,8 @@ class Stage(ABC):
     makes: the artefact that is written. kind_version, backend_version: raised when the same options give other
     bytes, the first for all backends of the kind. backend_id: names the backend in the store's keys, whatever
     its class is called and wherever it stands. is_helper: other stages ask for it, users do not. uses_device:
-    it has a network, which runs on the accelerator. tells_sky: its results say where there is sky. cites: keys of the
-    papers that it is from, for ``dynprep cite``.
+    it has a network, which runs on the accelerator. tells_sky: its results say where there is
+    sky, which no other result does. cites: keys of the papers that it is from, for ``dynprep cite``.
     """
 
     context: StageContext = field(repr=False)
@@ -185,7 +185,12 @@ class FrameStage(Stage, Generic[Sample, Output]):
 
 @dataclass(kw_only=True)
 class SceneStage(Stage):
-    """A step that takes a whole scene at once, because its frames are computed together or do not exist yet."""
+    """A step that takes a whole scene at once, because its frames are computed together or do not exist yet.
+
+    smaller: what to choose where it does not fit into memory, in words.
+    """
+
+    smaller: ClassVar[str] = "a smaller network or resolution"
 
     def items(self, frames: Frames) -> list[str]:
         """The one item: the scene."""

@@ -13,12 +13,10 @@ class StageContext:
 
     resolution: sizes of ``images/`` and of what networks see (group ``resolution``); inference: number format
     and layout of networks (group ``trainer``); shared_camera: whether networks that see the camera use one for the
-    clip (``camera.shared``); sky_seen_by: the depth whose backend says where there is sky, None where none does;
-    sky: what says it to those who leave the sky out, the group ``sky`` before a depth.
+    clip (``camera.shared``); skies: what says where there is sky.
     """
 
     resolution: Resolution
     inference: InferenceOptions
     shared_camera: bool
-    sky_seen_by: type[Artefact] | None = None
-    sky: type[Artefact] | None = None
+    skies: tuple[type[Artefact], ...] = ()

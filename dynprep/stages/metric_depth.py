@@ -23,7 +23,7 @@ class MetricDepth(FrameStage[Sample, MetricMap]):
     def write(self, writer: ItemWriter, scene: Scene, item: str, output: MetricMap) -> None:
         MetricDisparity.write(writer, scene.frames, item, output)
         if output.remark:
-            writer.note(f"frame {item}: {output.remark}")
+            writer.note(output.remark)
 
     def disk_bytes(self, frames: Frames) -> int:
         return 4 * frames.pixels + 200 * len(frames)

@@ -3,6 +3,7 @@
 Shapes: N points, T frames, (N, T, 4) columns x, y, occlusion, confidence.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +24,7 @@ from dynprep.evenly import evenly
 from dynprep.options import AtLeastOne, NotNegative, Seed, Share
 from dynprep.scene.frames import Frames
 from dynprep.stages.base import SceneStage
+from dynprep.stages.sky import sky_of
 from dynprep.store import ItemWriter
 from dynprep.vision.sampling import inside
 
@@ -56,7 +58,8 @@ class LiftedPoints(SceneStage):
     backend_id = "lifted"
 
     def reads(self) -> tuple[type[Artefact], ...]:
-        return (Images, ObjectMasks, MetricDisparity, AlignedDisparity, PairTracks)
+        read = (Images, ObjectMasks, MetricDisparity, AlignedDisparity, PairTracks)
+        return (*read, *(kind for kind in self.context.skies if kind not in read))
 
     def run(self, scene: Scene, writer: ItemWriter) -> None:
         frames, tracks_of = scene.frames, scene[PairTracks]
@@ -68,7 +71,7 @@ class LiftedPoints(SceneStage):
         on_object = np.concatenate([c.on_object for c in chosen])
         query = np.concatenate([c.query for c in chosen])
         colours = np.concatenate([c.colours for c in chosen])
-        depth, seen = _depths(scene, tracks, self.least_confidence)
+        depth, seen = _depths(scene, tracks, self.least_confidence, self.context.skies)
         keep = seen.sum(1) >= min(self.least_frames, len(frames))
         pixels = np.concatenate([tracks[..., :2], depth[..., None]], -1)[keep]
         positions = self._placed(scene, pixels)
@@ -131,7 +134,10 @@ class LiftedPoints(SceneStage):
 
 
 def _depths(
-    scene: Scene, tracks: Float32Array, least_confidence: float
+    scene: Scene,
+    tracks: Float32Array,
+    least_confidence: float,
+    skies: Sequence[type[Artefact]],
 ) -> tuple[Float32Array, BoolArray]:
     """Depth (N, T) in metres along tracks (N, T, 4), and where it was seen (N, T).
 
@@ -148,6 +154,9 @@ def _depths(
         x = np.clip(np.rint(xy[:, 0]), 0, width - 1).astype(int)
         y = np.clip(np.rint(xy[:, 1]), 0, height - 1).astype(int)
         values[:, frame] = disparity[y, x]
+        sky = sky_of(skies, scene, stem)
+        if sky is not None:  # which has a disparity for trainers' sake alone
+            values[sky[y, x], frame] = 0
         sure = tracks[:, frame, CONFIDENCE] >= least_confidence
         visible = inside(xy, height, width) & PairTracks.visible(tracks[:, frame])
         seen[:, frame] = visible & sure & (values[:, frame] > 0)

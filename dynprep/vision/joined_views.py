@@ -98,6 +98,10 @@ def similarity(before: list[View], views: Views) -> Similarity:
     ratios, turns = [], np.zeros((3, 3))
     for k, old in enumerate(before):
         certain = views.confidence[k] >= np.median(views.confidence[k])
+        if views.sky is not None and not views.sky[k].all():
+            certain &= ~views.sky[k]
+        if not certain.any():
+            certain[:] = True
         ratios.append(float(np.median(old.depth[certain] / views.depth[k][certain])))
         turns += old.camera_to_world[:3, :3] @ views.camera_to_world[k, :3, :3].T
     scale, rotation = float(np.median(ratios)), nearest_rotation(turns)

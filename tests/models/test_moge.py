@@ -136,7 +136,7 @@ def test_focal_length_and_shift_of_a_known_camera(focal: float) -> None:
     found, shift = focal_and_shift(places, points, None)
     assert found == pytest.approx(focal, rel=1e-3) and shift == pytest.approx(0.5, rel=5e-3)
     assert focal_and_shift(places, points, focal)[1] == pytest.approx(0.5, rel=5e-3)
-    assert focal_and_shift(places[:1], points[:1], None) == (1.0, 0.0)
+    assert focal_and_shift(places[:1], points[:1], None) == (None, 0.0)
 
 
 @pytest.mark.parametrize("variant", ["vits-normal", "vitb-normal", "vitl-normal", "vitl"])

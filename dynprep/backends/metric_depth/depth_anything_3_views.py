@@ -15,9 +15,11 @@ import numpy as np
 from dynprep.arrays import Float32Array, Float64Array
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
+from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.maps import FARTHEST, MetricMap
 from dynprep.artefacts.metric_disparity import ASSUMED_SCALE, MetricDisparity
 from dynprep.backends.depth_anything_3 import DepthAnything3Network
+from dynprep.errors import UserError
 from dynprep.options import AtLeastOne, Positive, Range
 from dynprep.scene.frames import Frames
 from dynprep.stages.base import written_behind
@@ -44,36 +46,58 @@ class _SeveralViews(DepthAnything3Network, ClipMetricDepth):
 
     group = "metric_depth"
     tells_poses = True
+    smaller = "a smaller network, metric_depth.window or metric_depth.side"
 
     def __post_init__(self) -> None:
         if self.overlap >= self.window:
             raise ValueError(f"overlap={self.overlap} must be below window={self.window}")
 
     def reads(self) -> tuple[type[Artefact], ...]:
-        return (Images,)
+        return (Images, Intrinsics)
 
     def run(self, scene: Scene, writer: ItemWriter) -> None:
-        frames, said = scene.frames, list[float]()
+        frames, units = scene.frames, list[float | None]()
         poses: list[Float64Array] = []
+        focals: list[Float64Array] = []
 
         def write(one: tuple[str, View]) -> None:
-            (stem, view), metres = one, said[0]
-            MetricDisparity.write(writer, frames, stem, as_map(view, frames, metres))
+            (stem, view), metres = one, units[0]
+            if metres is None:
+                raise UserError(
+                    f"{scene.name}: its first {self.window} frames show the sky alone, and nothing tells metres; "
+                    "leave them out (data.start) or choose another metric_depth"
+                )
+            output = as_map(view, frames, metres)
+            MetricDisparity.write(writer, frames, stem, output)
             pose = view.camera_to_world.copy()
             pose[:3, 3] *= metres
             poses.append(pose)
+            focals.append(output.intrinsics)
 
-        written_behind(write, zip(frames.stems, self._views(scene, said), strict=True))
+        written_behind(write, zip(frames.stems, self._views(scene, units), strict=True))
         MetricDisparity.write_poses(writer, np.stack(poses))
-        for remark in self.remarks(said):
+        if self.context.shared_camera:
+            camera = np.median(focals, 0)
+            for stem in frames.stems:
+                MetricDisparity.write_intrinsics(writer, stem, camera)
+        for remark in (*self._about_camera(scene), *self.remarks(units)):
             writer.note(remark)
 
-    def remarks(self, said: Sequence[float]) -> list[str]:
-        """What a user should know of the unit. said: by each window, how many metres the first one's unit is."""
+    @staticmethod
+    def _about_camera(scene: Scene) -> list[str]:
+        if not scene[Intrinsics].known:
+            return []
+        return [
+            "the camera that you or the data give is not used for depth: a network for several views sees its own, "
+            "which is written with its depth and poses"
+        ]
+
+    def remarks(self, units: Sequence[float | None]) -> list[str]:
+        """What a user should know of the unit. units: how many metres the first window's is, by each window."""
         return []
 
-    def _views(self, scene: Scene, said: list[float]) -> Iterator[View]:
-        """Every frame's view in turn, in the unit of the first window; said: takes what each window says of it."""
+    def _views(self, scene: Scene, units: list[float | None]) -> Iterator[View]:
+        """Every frame's view in turn, in the unit of the first window. units: takes what each window says of it."""
         joiner, plan = ViewJoiner(), windows(len(scene.frames), self.window, self.overlap)
         inputs: list[Float32Array] = []
         with ThreadPoolExecutor(_READERS) as pool:
@@ -83,13 +107,14 @@ class _SeveralViews(DepthAnything3Network, ClipMetricDepth):
                 views, metres = self.seen(self.tensor(inputs).to(self.inference.weights_dtype()))
                 shared = end - plan[k + 1][0] if k + 1 < len(plan) else 0
                 joined = joiner.add(views, shared)
-                said.append(metres / joiner.scale)
+                units.append(None if metres is None else metres / joiner.scale)
                 yield from joined
                 inputs = inputs[len(inputs) - shared :] if shared else []
 
     @abstractmethod
-    def seen(self, images: "Tensor") -> tuple[Views, float]:
-        """What frames (V, 3, h, w) show that see each other, and how many metres their unit is."""
+    def seen(self, images: "Tensor") -> tuple[Views, float | None]:
+        """What frames (V, 3, h, w) show that see each other, and how many metres their unit is, None where nothing
+        tells."""
 
 
 @dataclass
@@ -112,12 +137,12 @@ class DepthAnything3Views(_SeveralViews):
     def modules_to_compile(self) -> Sequence[Any]:
         return [self.network.head]
 
-    def seen(self, images: "Tensor") -> tuple[Views, float]:
+    def seen(self, images: "Tensor") -> tuple[Views, float | None]:
         with self.inference.inference(self.device):
             views = as_views(self.network(images))
         return views, self.median_depth / float(np.median(views.depth))
 
-    def remarks(self, said: Sequence[float]) -> list[str]:
+    def remarks(self, units: Sequence[float | None]) -> list[str]:
         return [
             f"metric_depth=depth_anything_3_{self.variant} is NOT metric: depth and poses are right up to one scale; "
             f"the median depth of the first {self.window} frames is set to {self.median_depth:g} m "
@@ -128,6 +153,8 @@ class DepthAnything3Views(_SeveralViews):
 @dataclass
 class DepthAnything3Nested(_SeveralViews):
     """A network for several views, and one for single images that brings each window to metres and knows the sky."""
+
+    variant: Literal["small", "giant"]
 
     backend_id = "depth_anything_3_nested"
     keep_float32 = (
@@ -141,24 +168,30 @@ class DepthAnything3Nested(_SeveralViews):
     def new_network(self) -> "nn.Module":
         from dynprep.models.depth_anything_3.network import Nested
 
-        return Nested()
+        return Nested() if self.variant == "giant" else Nested("small", "small")
+
+    def unused(self) -> tuple[str, ...]:
+        from dynprep.models.depth_anything_3.network import UNUSED_OF_NESTED
+
+        return UNUSED_OF_NESTED
 
     def modules_to_compile(self) -> Sequence[Any]:
         return [self.network.da3.head, self.network.da3_metric]
 
-    def seen(self, images: "Tensor") -> tuple[Views, float]:
+    def seen(self, images: "Tensor") -> tuple[Views, float | None]:
         from dynprep.models.depth_anything_3.network import metric_scale
 
         with self.inference.inference(self.device):
-            found = self.network.da3(images)
+            raw = self.network.da3(images)
             # single images one by one: they need not be held together
             single = [self.network.da3_metric(image) for image in images.split(1)]
             depth, sky = (_cat(maps) for maps in zip(*single, strict=True))
-            metres = float(metric_scale(found, depth, sky))
-        return as_views(found, sky), metres
+            metres = metric_scale(raw, depth, sky)
+        return as_views(raw, sky), metres
 
-    def remarks(self, said: Sequence[float]) -> list[str]:
-        off = float(np.max(np.abs(np.array(said) / said[0] - 1)))
+    def remarks(self, units: Sequence[float | None]) -> list[str]:
+        known = np.array([unit for unit in units if unit is not None])
+        off = float(np.max(np.abs(known / known[0] - 1)))
         if off <= _DOUBTFUL:
             return []
         return [
@@ -173,13 +206,13 @@ def _cat(maps: Sequence["Tensor"]) -> "Tensor":
     return torch.cat(list(maps))
 
 
-def as_views(found: "ViewGeometry", sky: "Tensor | None" = None) -> Views:
+def as_views(raw: "ViewGeometry", sky: "Tensor | None" = None) -> Views:
     """What a network gave, on the host. sky (V, h, w): where there is sky, None where that is unknown."""
     return Views(
-        found.depth.cpu().numpy(),
-        found.confidence.cpu().numpy(),
-        found.camera_to_world.double().cpu().numpy(),
-        found.focal.double().cpu().numpy(),
+        raw.depth.cpu().numpy(),
+        raw.confidence.cpu().numpy(),
+        raw.camera_to_world.cpu().double().numpy(),
+        raw.focal.cpu().double().numpy(),
         None if sky is None else sky.cpu().numpy(),
     )
 
@@ -190,7 +223,7 @@ def as_map(view: View, frames: Frames, metres: float) -> MetricMap:
     depth = cv2.resize(view.depth, size, interpolation=cv2.INTER_LINEAR) * np.float32(metres)
     sky = None
     if view.sky is not None:
-        sky = cv2.resize(view.sky.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST) > 0
+        sky = cv2.resize(view.sky.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT) > 0
         depth = np.where(sky, np.float32(FARTHEST), depth)
     height, width = view.depth.shape
     fx, fy = view.focal * (frames.width / width, frames.height / height)

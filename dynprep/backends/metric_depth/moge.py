@@ -16,7 +16,7 @@ from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.maps import FARTHEST, MetricMap
 from dynprep.backends.camera import CameraAware, known_camera
-from dynprep.backends.moge import MoGeNetwork, MoGeSample, frame
+from dynprep.backends.moge import LIKELY, MoGeNetwork, MoGeSample, frame
 from dynprep.backends.network import group_by_shape
 from dynprep.models.inference import to_host
 from dynprep.models.moge.focal import focal_and_shift
@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 _FOUND_ON = (64, 64)  # pixels of the grid on which focal length and shift are found, as published
+_NO_CAMERA = (
+    "metric_depth: on some frames MoGe-2's points fit no camera; 90° across the diagonal is assumed"
+)
 _NO_FOCAL = 1.0  # focal length, in units of half the diagonal, where none is found, as published
-_LIKELY = 0.5  # probability from which on a pixel counts as having a finite depth, as published
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class _Sparse:
     places: Float32Array
     finite: Callable[[], BoolArray]
 
-    def solve(self, focal: float | None) -> tuple[float, float]:
-        """Focal length in units of half the image's diagonal, and the shift along z."""
+    def solve(self, focal: float | None) -> tuple[float | None, float]:
+        """Focal length in units of half the image's diagonal, None where no camera fits, and the shift along z."""
         finite = self.finite()
         return focal_and_shift(self.places[finite], self.points()[finite], focal)
 
@@ -99,7 +101,7 @@ class MoGeCamera(_MoGeMetric, CameraEstimate[MoGeSample]):
             raw = self.infer([samples[k] for k in places], with_normals=False)
             sparse = _sparse(raw.points, _is_finite(raw.points, raw.finite))
             for j, k in enumerate(places):
-                cameras[k] = _centred(sparse[j].solve(None)[0], samples[k].size)
+                cameras[k] = _centred(sparse[j].solve(None)[0] or _NO_FOCAL, samples[k].size)
         return [one for one in cameras if one is not None]
 
 
@@ -109,7 +111,7 @@ def _is_finite(points: "Tensor", probability: "Tensor | None") -> "Tensor":
 
     if probability is None:
         return torch.ones_like(points[..., 0], dtype=torch.bool)
-    return probability > _LIKELY
+    return probability > LIKELY
 
 
 def _sparse(points: "Tensor", finite: "Tensor") -> list[_Sparse]:
@@ -136,11 +138,9 @@ def _as_map(
     camera, half = sample.camera, _half_diagonal(sample.size)
     focal, shift = sparse.solve(None if camera is None else float(camera[0]) / half)
     remark = ""
-    if focal <= 0:
-        focal, shift = sparse.solve(_NO_FOCAL)
-        remark = (
-            "MoGe-2's points fit no camera; a field of view of 90° across the diagonal is assumed"
-        )
+    if focal is None:
+        focal, shift = _NO_FOCAL, sparse.solve(_NO_FOCAL)[1]
+        remark = _NO_CAMERA
     if camera is None:
         camera = _centred(focal, sample.size)
     depth = (z() + np.float32(shift)) * metres()

@@ -142,7 +142,7 @@ class UniDepthCamera(_UniDepthNetwork, CameraEstimate[UniDepthSample]):
             images = self.tensor([samples[k].image for k in places])
             with self.inference.inference(self.device):
                 seen = self.network.camera(images, self.resolution_level, self.correct_intrinsics)
-            for k, row in zip(places, self.rows(seen).double().cpu().numpy(), strict=True):
+            for k, row in zip(places, self.rows(seen).cpu().double().numpy(), strict=True):
                 cameras[k] = row
         return [one for one in cameras if one is not None]
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from dynprep.arrays import Float32Array
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
@@ -12,6 +14,8 @@ from dynprep.backends.video_depth_anything import ClipDepth, VideoDepthNetwork
 from dynprep.stages.base import written_behind
 from dynprep.stages.metric_depth import ClipMetricDepth
 from dynprep.store import ItemWriter
+
+_LEAST = 1e-3  # metres, from which on the network's output is a depth
 
 
 @dataclass
@@ -30,7 +34,11 @@ class VideoDepthAnythingMetric(VideoDepthNetwork, ClipMetricDepth):
         def write(one: tuple[str, Float32Array]) -> None:
             stem, depth = one
             camera = scene[Intrinsics].of(stem)
-            MetricDisparity.write(writer, frames, stem, MetricMap(depth, camera))
+            # the network's last layer cuts off at 0, which is no depth
+            is_known = depth > _LEAST
+            known = None if is_known.all() else is_known
+            depth = np.maximum(depth, np.float32(_LEAST))
+            MetricDisparity.write(writer, frames, stem, MetricMap(depth, camera, known))
 
         maps = ClipDepth(self, scene).maps()
         written_behind(write, zip(frames.stems, maps, strict=True))

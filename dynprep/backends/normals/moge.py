@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from dynprep.arrays import Float32Array
 from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
-from dynprep.backends.moge import MoGeNetwork, MoGeSample, frame
+from dynprep.backends.moge import LIKELY, MoGeNetwork, MoGeSample, frame
 from dynprep.backends.network import group_by_shape
 from dynprep.models.inference import to_host
 from dynprep.stages.base import Deferred
 from dynprep.stages.normals import SurfaceNormals
-
-_LIKELY = 0.5  # probability from which on a pixel counts as having a surface, as published
 
 
 @dataclass
@@ -38,7 +36,7 @@ class MoGeNormals(MoGeNetwork, SurfaceNormals[MoGeSample]):
             assert raw.normals is not None
             maps = raw.normals
             if raw.finite is not None:
-                maps = maps * (raw.finite > _LIKELY)[..., None]
+                maps = maps * (raw.finite > LIKELY)[..., None]
             for k, one in zip(places, maps, strict=True):
                 normals[k] = Deferred(to_host(one.contiguous()))
         return [one for one in normals if one is not None]

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynprep.artefacts.base import Artefact, Scene
-from dynprep.artefacts.cameras import Cameras, CameraSet
+from dynprep.artefacts.cameras import ASSUMED_METRES, METRES, Cameras, CameraSet
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.metric_disparity import MetricDisparity
-from dynprep.backends.poses.parallax import ASSUMED, METRES
 from dynprep.errors import UserError
 from dynprep.stages.base import Stage
 from dynprep.stages.cameras import CameraPoses
@@ -43,7 +42,7 @@ class SeenPoses(CameraPoses):
         cameras = CameraSet(
             depth.camera_to_world,
             np.stack([depth.intrinsics(stem) for stem in scene.frames.stems]),
-            METRES if depth.is_metric else ASSUMED,
+            METRES if depth.is_metric else ASSUMED_METRES,
             depth.is_metric,
             None,
             False,

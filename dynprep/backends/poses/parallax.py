@@ -11,7 +11,13 @@ import numpy as np
 
 from dynprep.arrays import Float64Array
 from dynprep.artefacts.base import Artefact, Scene
-from dynprep.artefacts.cameras import UNIT_OF_CLIP, Cameras, CameraSet
+from dynprep.artefacts.cameras import (
+    ASSUMED_METRES,
+    METRES,
+    UNIT_OF_CLIP,
+    Cameras,
+    CameraSet,
+)
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.metric_disparity import MetricDisparity
@@ -20,8 +26,6 @@ from dynprep.options import OpenShare, Positive
 from dynprep.stages.cameras import CameraPoses
 from dynprep.store import ItemWriter
 
-METRES = "m"
-ASSUMED = "assumed m"
 _DEVIATION = 1.4826  # a normal distribution's standard deviation in median absolute deviations
 
 
@@ -70,7 +74,7 @@ class ParallaxPoses(CameraPoses):
             else:
                 length, spread = found
                 is_metric = scene[MetricDisparity].is_metric
-                unit = METRES if is_metric else ASSUMED
+                unit = METRES if is_metric else ASSUMED_METRES
                 if spread > self.doubtful:
                     writer.note(
                         f"the camera's path fits to metric depth to {spread:.0%} alone: metric depth changes its scale "

@@ -5,7 +5,7 @@ Shapes: (H, W) pixels of ``images/``.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from dynprep.errors import UserError
 from dynprep.models.inference import to_host
 from dynprep.stages.base import Deferred
 from dynprep.stages.sky import SkyStage
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass
@@ -57,17 +60,34 @@ class SegformerSky(Network, SkyStage[NetworkSample]):
         return NetworkSample(np.asarray(pixels, np.float32), scene.frames.size)
 
     def compute(self, samples: Sequence[NetworkSample]) -> list[Deferred[BoolArray]]:
-        from torch.nn import functional as F
-
-        found: list[Callable[[], BoolArray] | None] = [None] * len(samples)
+        masks: list[Callable[[], BoolArray] | None] = [None] * len(samples)
         sky = next(k for k, name in self.network.config.id2label.items() if name == self.label)
         for places in group_by_shape(samples, lambda s: (s.pixels.shape, s.size)):
             pixels = self.tensor([samples[k].pixels for k in places])
             with self.inference.inference(self.device):
                 logits = self.network(pixel_values=pixels.to(self.inference.weights_dtype())).logits
-            for k, one in zip(places, logits.float(), strict=True):
-                full = F.interpolate(
-                    one[None], samples[k].size, mode="bilinear", align_corners=False
-                )
-                found[k] = to_host(full[0].argmax(0) == int(sky))
-        return [Deferred(one) for one in found if one is not None]
+            for k, scores in zip(places, logits.float(), strict=True):
+                masks[k] = to_host(is_likeliest(scores, int(sky), samples[k].size))
+        return [Deferred(one) for one in masks if one is not None]
+
+
+def is_likeliest(scores: "Tensor", name: int, size: tuple[int, int]) -> "Tensor":
+    """Where a name has the highest score (H, W), the scores (names, h, w) brought to ``size``.
+
+    Of several that are equal the first counts. Name by name, since all of them at the full size would fill a GPU.
+    """
+    import torch
+    from torch.nn import functional as F
+
+    def full(number: int) -> "Tensor":
+        part = scores[number][None, None]
+        return F.interpolate(part, size, mode="bilinear", align_corners=False)[0, 0]
+
+    own = full(name)
+    is_highest = torch.ones_like(own, dtype=torch.bool)
+    for number in range(len(scores)):
+        if number < name:
+            is_highest &= own > full(number)
+        elif number > name:
+            is_highest &= own >= full(number)
+    return is_highest

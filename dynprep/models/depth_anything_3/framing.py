@@ -8,8 +8,7 @@ import numpy as np
 
 from dynprep.arrays import Float32Array, UInt8Array
 from dynprep.models.dinov2 import PATCH
-
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, 0..1
+from dynprep.models.imagenet import normalised
 
 
 def input_size(height: int, width: int, longest: int) -> tuple[int, int]:
@@ -32,9 +31,7 @@ def network_input(rgb: UInt8Array, longest: int) -> Float32Array:
     height, width = rgb.shape[:2]
     first = _resized(rgb, _first_size(height, width, longest))
     seen = _resized(first, input_size(height, width, longest))
-    mean, deviation = np.array(_MEAN, np.float32), np.array(_DEVIATION, np.float32)
-    normal = (seen.astype(np.float32) / 255 - mean) / deviation
-    return np.ascontiguousarray(normal.transpose(2, 0, 1))
+    return normalised(seen.astype(np.float32) / 255)
 
 
 def _resized(rgb: UInt8Array, size: tuple[int, int]) -> UInt8Array:

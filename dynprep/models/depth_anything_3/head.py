@@ -34,6 +34,7 @@ class Head(nn.Module):
     def __init__(self, size: Size, inputs: int, placed: bool, outputs: int, sky: bool) -> None:
         super().__init__()
         self.placed = placed
+        self._waves: dict[tuple[tuple[int, int], int, float, torch.device], Tensor] = {}
         self.norm = nn.LayerNorm(inputs) if placed else nn.Identity()
         self.projects = nn.ModuleList(nn.Conv2d(inputs, width, 1) for width in size.widths)
         self.resize_layers = Reassembly(size.widths)
@@ -73,16 +74,21 @@ class Head(nn.Module):
         """x (B, C, h, w) with what tells where each of its places is."""
         if not self.placed:
             return x
-        return x + _SHARE * waves(size_of(x), x.shape[1], aspect).to(x)
+        what = (size_of(x), x.shape[1], aspect, x.device)
+        if what not in self._waves:  # as long as the network is there, and for one size of image
+            self._waves = {k: v for k, v in self._waves.items() if k[2] == aspect}
+            self._waves[what] = waves(*what)
+        return x + _SHARE * self._waves[what].to(x.dtype)
 
 
-def waves(size: tuple[int, int], channels: int, aspect: float) -> Tensor:
+def waves(size: tuple[int, int], channels: int, aspect: float, device: torch.device) -> Tensor:
     """Sines and cosines (C, h, w) of where a place is in the image, half the channels for each axis.
 
     aspect: width / height of the image.
     """
     quarter = channels // 4
-    frequencies = 1 / _BASE ** (torch.arange(quarter, dtype=torch.float32) / quarter)
-    angles = view_plane(*size, aspect)[..., None] * frequencies  # (h, w, 2, C / 4)
+    steps = torch.arange(quarter, dtype=torch.float32, device=device)
+    frequencies = 1 / _BASE ** (steps / quarter)
+    angles = view_plane(*size, aspect, device)[..., None] * frequencies  # (h, w, 2, C / 4)
     both = torch.cat([angles.sin(), angles.cos()], -1)
     return both.flatten(2).permute(2, 0, 1)

@@ -23,6 +23,7 @@ UNUSED = (
     "gs_head.",
     "gs_adapter.",
 )
+UNUSED_OF_NESTED = tuple(f"da3.{name}" for name in UNUSED)
 METRIC_FOCAL = 300.0  # pixels of focal length at which the metric network's output is in metres
 _NEAREST_METRES, _NEAREST, _TINY = 1e-2, 1e-3, 1e-12  # limits of the fit to metres, as published
 _SKY = 0.3  # of the raw sky map, from which on there is sky, as published
@@ -98,25 +99,32 @@ class AnyView(nn.Module):
 
 
 class Nested(nn.Module):
-    """A giant network for several views, which one for single images brings to metres."""
+    """A network for several views, which one for single images brings to metres.
 
-    def __init__(self, size: str = "giant") -> None:
+    views, single: their sizes, as published unless they are named.
+    """
+
+    def __init__(self, views: str = "giant", single: str = "large") -> None:
         super().__init__()
-        self.da3 = AnyView(size)
-        self.da3_metric = OneView("large")
+        self.da3 = AnyView(views)
+        self.da3_metric = OneView(single)
 
 
-def metric_scale(views: ViewGeometry, depth: Tensor, sky: Tensor) -> Tensor:
-    """How many metres a unit of ``views`` is, as a tensor of no axes.
+def metric_scale(views: ViewGeometry, depth: Tensor, sky: Tensor) -> float | None:
+    """How many metres a unit of ``views`` is; None where no pixel tells, such as in a sky alone.
 
     depth (V, H, W), sky (V, H, W): what the metric network gives for the same images. By least squares over the more
     certain half of the pixels that are no sky.
     """
     metres = depth * (views.focal.mean(-1) / METRIC_FOCAL)[:, None, None]
+    if sky.all():
+        return None
     likely = views.confidence >= torch.median(views.confidence[~sky])
     used = likely & ~sky & (metres > _NEAREST_METRES) & (views.depth > _NEAREST)
+    if not used.any():
+        return None
     seen = views.depth[used]
-    return (metres[used] * seen).sum() / seen.square().sum().clamp(min=_TINY)
+    return float((metres[used] * seen).sum() / seen.square().sum().clamp(min=_TINY))
 
 
 def _grid(images: Tensor) -> tuple[int, int]:

@@ -34,16 +34,16 @@ def _off(
 
 def focal_and_shift(
     places: Float32Array, points: Float32Array, focal: float | None
-) -> tuple[float, float]:
+) -> tuple[float | None, float]:
     """Focal length and the shift along z with which points (N, 3) fall on places (N, 2) in the image.
 
-    Solves min Σ |f · (x, y) / (z + shift) − place|². focal: known, else found. With fewer than two points the focal
-    length is 1 where it is unknown, and the shift 0.
+    Solves min Σ |f · (x, y) / (z + shift) − place|². focal: known, else sought. Where
+    no camera fits, which is so with fewer than two points, the focal length is None, and the shift 0.
     """
     if len(places) < 2:
-        return 1.0 if focal is None else focal, 0.0
+        return focal, 0.0
     off = partial(_off, places, points, focal)
     shift = least_squares(off, x0=0.0, ftol=_CLOSE_ENOUGH, method="lm").x.astype(np.float32)
     if focal is None:
         focal = best_focal(places, projected(points, shift))
-    return focal, float(shift[0])
+    return (focal, float(shift[0])) if focal > 0 else (None, 0.0)

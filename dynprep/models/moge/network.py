@@ -11,13 +11,13 @@ from torch.nn import functional as F
 
 from dynprep.arrays import check_shapes
 from dynprep.models.dinov2 import PATCH, POSITION_OFFSET, DinoV2
+from dynprep.models.imagenet import DEVIATION, MEAN
 from dynprep.models.moge.config import ENCODERS, Config, Remap
 from dynprep.models.moge.stack import Stack
 from dynprep.models.view_plane import view_plane
 
 # keys of published checkpoints that reach no output, or are the constants below
 UNUSED = ("encoder.backbone.mask_token", "encoder.image_mean", "encoder.image_std")
-MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, 0..1
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class MoGe2(nn.Module):
         features, overview = self.encoder(((seen - mean) / deviation).to(dtype), grid)
         levels = []
         for level in range(len(self.config.neck.channels)):
-            place = view_plane(grid[0] << level, grid[1] << level, aspect).to(features)
+            place = view_plane(grid[0] << level, grid[1] << level, aspect, seen.device).to(features)
             levels.append(place.permute(2, 0, 1).expand(len(images), -1, -1, -1))
         levels[0] = torch.cat([features, levels[0]], 1)
         levels = self.neck(levels)

@@ -8,12 +8,12 @@ import numpy as np
 
 from dynprep.arrays import Float32Array, UInt8Array
 from dynprep.models.dinov2 import PATCH
+from dynprep.models.imagenet import normalised
 
 _WIDEST = (
     1.78  # ratio of the sides above which the input shrinks, so that its area stays that of 16:9
 )
 _WIDE = 1.777
-_MEAN, _DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet's colours, 0..1
 
 
 def input_size(height: int, width: int, shorter: int) -> tuple[int, int]:
@@ -37,5 +37,4 @@ def network_input(rgb: UInt8Array, size: tuple[int, int]) -> Float32Array:
     scaled = cv2.resize(
         rgb.astype(np.float32) / 255, (size[1], size[0]), interpolation=cv2.INTER_CUBIC
     )
-    normal = (scaled - np.array(_MEAN)) / np.array(_DEVIATION)
-    return np.ascontiguousarray(normal.transpose(2, 0, 1), np.float32)
+    return normalised(scaled)
