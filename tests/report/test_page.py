@@ -280,6 +280,13 @@ def test_the_view_in_3d_turns_and_shows_what_is_there(made: Path, page: Page) ->
     start = page.run(lit)
     assert start > 300
     picture = "document.getElementById('room').toDataURL()"
+    # from where everything is in view
+    page.run(f"window.whole = {picture}")
+    for part in ("static", "moving", "trails", "cameras"):
+        page.run(f"document.querySelector('.space .{part}').click()")
+        page.wait(f"{picture} !== window.whole")
+        page.run(f"document.querySelector('.space .{part}').click()")
+        page.wait(f"{picture} === window.whole")
     before = page.run(
         f"window.before = {picture}; return dynprep.scenes[0].space.eye.position.toArray()"
     )
@@ -292,11 +299,6 @@ def test_the_view_in_3d_turns_and_shows_what_is_there(made: Path, page: Page) ->
         > 0.01
     )
     page.run(f"window.whole = {picture}")
-    for part in ("static", "moving", "trails", "cameras"):
-        page.run(f"document.querySelector('.space .{part}').click()")
-        page.wait(f"{picture} !== window.whole")
-        page.run(f"document.querySelector('.space .{part}').click()")
-        page.wait(f"{picture} === window.whole")
     assert re.fullmatch(
         r"[125]0*(\.\d+)? m|0\.\d+ m",
         page.run("return document.querySelector('.measure').textContent"),
