@@ -6,6 +6,7 @@ import os
 import stat
 import types
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import (
     Annotated,
@@ -75,7 +76,7 @@ def check(value: Any, kind: Any, where: str) -> None:
     if is_typeddict(kind):
         if not isinstance(value, dict):
             raise Malformed(f"{where}: {shown(value)} is no JSON object with names")
-        for name, inner in get_type_hints(kind).items():
+        for name, inner in _names(kind).items():
             if name in value:
                 check(value[name], inner, f"{where}: {name}")
             elif name in kind.__required_keys__:
@@ -153,7 +154,7 @@ def describe_type(kind: Any) -> str:
     """An annotated type as a person would say it."""
     origin, args = get_origin(kind), get_args(kind)
     if is_typeddict(kind):
-        return f"entries with {', '.join(get_type_hints(kind))}"
+        return f"entries with {', '.join(_names(kind))}"
     if origin is Annotated:
         return describe_type(args[0])
     if origin is Literal:
@@ -166,6 +167,12 @@ def describe_type(kind: Any) -> str:
         return f"names with {describe_type(args[1])} each"
     names = {int: "a whole number", float: "a number", str: "text", bool: "true or false"}
     return "null" if kind in (None, type(None)) else names.get(kind, str(kind))
+
+
+@lru_cache
+def _names(kind: Any) -> dict[str, Any]:
+    """The names of a TypedDict and the types of their values; Python works them out anew each time."""
+    return get_type_hints(kind)
 
 
 def _refuse_constant(name: str) -> None:

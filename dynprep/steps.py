@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -48,6 +48,7 @@ from dynprep.verdicts.judge import JUDGED
 from dynprep.verdicts.judge import judge as judge_scene
 from dynprep.watch import Advance
 
+_NAMED = 3  # scenes that a remark names
 _TAGGED = ("data", "resolution", "experiment")  # groups of no stage that tags name too
 
 
@@ -346,6 +347,7 @@ def evaluate(run: RunState) -> None:
     from dynprep.scores import consistency, score
 
     summary, run_plan = run.outcome, run.plan
+    noted: dict[str, list[str]] = {}
     for scene in run_plan.scenes:
         complete = run_plan.complete_stages(scene)
         if Images.name not in complete:
@@ -353,10 +355,8 @@ def evaluate(run: RunState) -> None:
         load_frame_table(scene)
         frames = scene.frames
         summary.scenes[scene.name] = f"{len(frames)} frames of {frames.width}x{frames.height}"
-        for note in _notes(scene, complete):
-            line = f"{scene.name}: {note}" if len(run_plan.scenes) > 1 else note
-            if line not in summary.notes:
-                summary.notes.append(line)
+        for note in dict.fromkeys(_notes(scene, complete)):
+            noted.setdefault(note, []).append(scene.name)
         if AlignmentFits.name in complete:
             summary.alignments[scene.name] = dict(scene.read()[AlignmentFits].report)
         if summary.failure is None:
@@ -364,10 +364,18 @@ def evaluate(run: RunState) -> None:
             follow, truth = run.terminal.follow, scene.source.truth
             summary.scores[scene.name] = score(results, complete, truth, run.store, follow)
             summary.consistency[scene.name] = consistency(results, complete, run.store, follow)
+    several = len(run_plan.scenes) > 1
+    summary.notes = [f"{some(names)}: {note}" if several else note for note, names in noted.items()]
     write_json(run.folder / "scores.json", summary.scores)
     write_json(run.folder / "consistency.json", summary.consistency)
     if summary.failure is None:
         summary.objective = summary.named(run.settings.run.objective)
+
+
+def some(names: Sequence[str]) -> str:
+    """The first of some names, and how many more there are."""
+    shown = ", ".join(names[:_NAMED])
+    return shown if len(names) <= _NAMED else f"{shown} and {len(names) - _NAMED} more"
 
 
 def _notes(scene: ScenePlan, stages: list[str]) -> list[str]:

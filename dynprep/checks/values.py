@@ -72,7 +72,7 @@ class Difference:
 def apart(one: Artefact, other: Artefact) -> Difference:
     """How far two outputs of one network are apart; of masks it is 1 - J, of the worst frame and in the median.
 
-    Of depth it is so where neither sees sky, whose edge a rounding may move.
+    Of depth it is so where neither sees sky, of normals where both have one: a rounding may move the edge of the rest.
     """
     if isinstance(one, ObjectMasks | Sky) and isinstance(other, ObjectMasks | Sky):
         from dynprep.metrics.regions import jaccard
@@ -85,6 +85,10 @@ def apart(one: Artefact, other: Artefact) -> Difference:
             for sky in (one.sky(stem), other.sky(stem)):
                 if sky is not None:
                     ours[k], theirs[k] = np.where(sky, 0, ours[k]), np.where(sky, 0, theirs[k])
+    if isinstance(one, Normals) and isinstance(other, Normals):
+        for k, (a, b) in enumerate(zip(ours, theirs, strict=True)):
+            both = np.logical_and(a.any(-1), b.any(-1))[..., None]
+            ours[k], theirs[k] = np.where(both, a, 0), np.where(both, b, 0)
     return difference(ours, theirs)
 
 

@@ -57,11 +57,11 @@ class Summary:
 
     def flat_scores(self) -> dict[str, float]:
         """Scores by name, with the scene's in front where there are several."""
-        return _flat(self.scores)
+        return flat(self.scores)
 
     def flat_consistency(self) -> dict[str, float]:
         """Consistency by name, with the scene's in front where there are several."""
-        return _flat(self.consistency)
+        return flat(self.consistency)
 
     def named(self, objective: str | None) -> float | None:
         """A score by name, its mean over scenes; raises UserError where no scene has it."""
@@ -90,7 +90,17 @@ class Summary:
         return [(r.name, self.backend(r), r.made, r.found, r.seconds, r.rate) for r in self.runs]
 
 
-def _flat(values: dict[str, dict[str, float]]) -> dict[str, float]:
+def means(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Scores by name, each the mean over the scenes that have it."""
+    every: dict[str, list[float]] = {}
+    for scores in values.values():
+        for name, value in scores.items():
+            every.setdefault(name, []).append(value)
+    return {name: sum(ones) / len(ones) for name, ones in every.items()}
+
+
+def flat(values: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Scores by name, with the scene's in front where there are several."""
     several = len(values) > 1
     return {
         (f"{scene}/{name}" if several else name): value

@@ -25,11 +25,12 @@ from dynprep.errors import WARNING, folded, printable
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
-from dynprep.report.summary import Summary, split_details
+from dynprep.report.summary import Summary, flat, means, split_details
 from dynprep.watch import Advance
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
 _VERDICT_LINES = 2
+_FEW = 4  # scenes that are shown one by one; of more it is their means, and the folder above them
 _GAP = (0, 1, 0, 0)  # beside columns: backends have long names
 _WORTH_A_LINE = (
     1.0  # seconds that a step after the stages takes before it is told of when nobody watches
@@ -183,22 +184,23 @@ class Terminal:
         self.console.print(table)
         memory = f"{summary.peak_memory / 1e9:.1f} GB of memory at most"
         self.say(f"{summary.seconds:.1f} s in all, {memory}\n")
-        if scores := summary.flat_scores():
-            self.say("against the truth")
-            self._numbers(scores)
-            self.say("")
-        if measures := summary.flat_consistency():
-            self.say("without truth (consistency is not accuracy)")
-            self._numbers(measures)
-            self.say("")
+        for title, scores in (
+            ("against the truth", summary.scores),
+            ("without truth (consistency is not accuracy)", summary.consistency),
+        ):
+            shown, over = flat(scores), ""
+            if len(scores) > _FEW:
+                shown, over = means(scores), f", means over {len(scores)} scenes"
+            if shown:
+                self.say(title + over)
+                self._numbers(shown)
+                self.say("")
         for note in summary.notes:
             self.warn(note)
         self._verdict(summary)
-        for folder in summary.datasets:
-            self.place("dataset", folder)
+        self._folders("dataset", summary.datasets)
         for name, folders in summary.layouts.items():
-            for folder in folders:
-                self.place(name, folder)
+            self._folders(name, folders)
         for media in summary.media:
             if media.recording is not None:
                 self.place("rerun", media.recording)
@@ -206,6 +208,14 @@ class Terminal:
             self.place("report", report)
         for text in closing:
             self.line(text)
+
+    def _folders(self, what: str, folders: Sequence[Path]) -> None:
+        """Where something of every scene is; of many scenes, where they all are."""
+        if len(folders) > _FEW and len({folder.parent for folder in folders}) == 1:
+            self.say(f"{len(folders)} scenes in")
+            folders = [folders[0].parent]
+        for folder in folders:
+            self.place(what, folder)
 
     def _verdict(self, summary: Summary) -> None:
         """At most three lines: what is not good, and where more is said."""

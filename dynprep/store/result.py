@@ -40,6 +40,7 @@ from dynprep.store.seal import (
     read_seal,
     seal_json,
 )
+from dynprep.store.seal_cache import SealCache, Written
 from dynprep.store.verified import Damaged, is_as_written, read_verified, remember
 
 SEAL = "result.json"
@@ -47,6 +48,7 @@ BEGINNING = "recipe.json"
 _INDEX = "index.*.jsonl"
 _KEPT = "index.before.jsonl"  # items of a run before, which are still valid
 _IMAGES = ("PNG", "JPEG")
+_SEALS = SealCache()
 _AT_ONCE = 64  # files that a thread looks at before it takes the next
 
 
@@ -262,7 +264,8 @@ class Result:
         except OSError:
             return None
         times = status.st_mtime_ns, status.st_ctime_ns
-        return _cached_seal(path, key, times, status.st_size, status.st_ino)
+        written = Written(str(path), key, *times, status.st_size, status.st_ino)
+        return _SEALS.get(written, lambda: read_seal(path, folder.parent.name, key))
 
     def _is_current(self, made_from: Mapping[str, str]) -> bool:
         """Whether the inputs, as far as they are still here, hold what the result was made from."""
@@ -359,10 +362,3 @@ class Result:
 def _host() -> str:
     """This machine's name as part of a file's name: on a shared file system process numbers repeat."""
     return re.sub(r"[^\w-]", "_", platform.node()) or "host"
-
-
-@lru_cache(maxsize=256)  # of long clips they are large, and every read looks into one
-def _cached_seal(
-    path: Path, key: str, changed: tuple[int, int], size: int, inode: int
-) -> Seal | None:
-    return read_seal(path, path.parents[1].name, key)

@@ -127,6 +127,27 @@ def test_made_up_weights_of_every_kind_keep_their_promises(run_main: Main, tmp_p
     assert len(json.loads(table.read_text())["entries"]) == 4
 
 
+def test_networks_that_see_sky_keep_their_promises(run_main: Main, tmp_path: Path) -> None:
+    """Where there is none, as on the demo, nothing is wrong with it; what no stage can give is."""
+    place = tmp_path / "weights"
+    random_weights.depth_anything_3(place / "single", kind="single")
+    random_weights.segformer(place / "sky")
+    recipe = [
+        "depth=depth_anything_3_mono", f"depth.checkpoint={place / 'single'}", "depth.variant=small", "depth.side=70",
+        "depth.parameters=null", "sky=segformer_b0", f"sky.checkpoint={place / 'sky'}", "sky.parameters=null",
+        "stages=[depth,sky]", "check.frames=3",
+    ]  # fmt: skip
+    done = run_main("check", *SMALL, *recipe, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = report(done)
+    for stage in ("depth", "sky"):
+        assert any("together and alone differ" in text for _, text in lines[stage])
+    done = run_main("check", *SMALL, "poses=metric_depth", "sky=seen", "--quick", "--json")
+    assert done.returncode == 1
+    assert any("sees no poses" in text for _, text in report(done)["cameras"])
+    assert any("sees the sky" in text for _, text in report(done)["sky"])
+
+
 def test_a_network_that_knows_depth_passes_and_one_turned_over_does_not(
     run_main: Main, hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
