@@ -64,7 +64,8 @@ def _failure_recorded(state: RunState) -> Iterator[None]:
         yield
     except BaseException as error:
         failure = str(error) or type(error).__name__
-        if isinstance(error, KeyboardInterrupt):
+        # an exit: the launcher of a cluster takes the job back, and begins it again later
+        if isinstance(error, KeyboardInterrupt | SystemExit):
             failure, status = STOPPED, STOPPED
         else:
             status = FAILED

@@ -17,11 +17,11 @@ def winner(folder: Path, began: int) -> str | None:
     path = folder / _FILE
     if not path.is_file() or path.stat().st_mtime_ns < began:
         return None
-    found: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    if "best_params" not in found:
+    result: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    if "best_params" not in result:
         return None
-    settings = " ".join(f"{name}={_short(value)}" for name, value in found["best_params"].items())
-    return f"best     {settings}  objective {_short(found['best_value'])}"
+    settings = " ".join(f"{name}={_short(value)}" for name, value in result["best_params"].items())
+    return f"best     {settings}  objective {_short(result['best_value'])}"
 
 
 def _short(value: Any) -> str:

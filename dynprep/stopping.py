@@ -16,6 +16,8 @@ MESSAGE = "stopped; run the same command again to go on where it stopped"
 _GRACE = 8.0  # seconds to end in order, after which the process ends all the same
 _LOOK_EVERY = 1.0  # seconds
 _MAIN = "DYNPREP_MAIN"  # environment of jobs that launchers start: machine and number of the main process
+_SUBMITIT = "SUBMITIT_EXECUTOR"  # environment of jobs that submitit runs
+_OF_CLUSTERS = ("SIGTERM", "SIGUSR1", "SIGUSR2")  # what submitit jobs are told with
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 _told: list[int] = []
@@ -75,13 +77,21 @@ def _end_now() -> None:
 
 
 def obey_parent() -> None:
-    """Make this child of ``multiprocessing`` leave Ctrl-C to its parent, end at SIGTERM, and end with its parent."""
+    """Make this child of ``multiprocessing`` leave Ctrl-C to its parent, end at SIGTERM, and end with its parent.
+
+    In a job of a cluster it leaves all signals to its parent: Slurm sends them to every process of a job, also the ones
+    by which submitit gives a job back to the queue.
+    """
     parent = multiprocessing.parent_process()
     if parent is None:
         return
     number = parent.pid
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if _SUBMITIT in os.environ:
+        for name in _OF_CLUSTERS:
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    else:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     _watch(lambda: os.getppid() == number)

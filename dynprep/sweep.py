@@ -92,6 +92,10 @@ class Sweep:
         """Say which jobs ended since the last time, and where people watch, where the others are."""
         records = self.records()
         for name, record in records.items():
+            if (
+                record["status"] == RUNNING
+            ):  # also one that was stopped, and that its cluster began again
+                self.reported.discard(name)
             if name in self.reported:
                 continue
             self._pass_on_warnings(name)

@@ -226,6 +226,7 @@ def test_each_job_of_a_cluster_gets_a_gpu() -> None:
     launcher = config.hydra.launcher
     assert launcher._target_.endswith("SlurmLauncher")
     assert (launcher.gpus_per_node, launcher.nodes, launcher.tasks_per_node) == (1, 1, 1)
+    assert launcher.max_num_timeout > 0 and launcher.signal_delay_s > 0  # else time over is the end
 
 
 def test_recipes_take_what_was_published() -> None:

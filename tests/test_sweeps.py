@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -186,6 +187,34 @@ def test_launchers_share_work_too(launcher: str, tmp_path: Path) -> None:
     if wrong:
         assert "job 3/3 failed: alignment.inlier_share is -1; it must be above 0" in done.stderr
     assert (tmp_path / "sweep" / "comparison.html").is_file()
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(shutil.which("pgrep") is None, reason="needs pgrep")
+def test_a_job_that_its_cluster_takes_back_begins_again_and_goes_on(tmp_path: Path) -> None:
+    """Slurm sends TERM and CONT when it preempts a job, and USR2 before that and before its time is over."""
+    pytest.importorskip("submitit")
+    job = [*SHORT, "data.count=16", "hydra/launcher=submitit_local"]
+    whole = Forked(tmp_path, "-m", *job, "alignment=median")
+    store = tmp_path / "outputs" / "store"
+    deadline = time.time() + 120
+    while time.time() < deadline and not list(store.glob("depth/*/index*")):
+        time.sleep(0.05)
+    pattern = f"submitit.core._submit {tmp_path}"
+    found = subprocess.run(["pgrep", "-f", pattern], capture_output=True, text=True, check=True)
+    before = stamps(store)
+    for number in (signal.SIGTERM, signal.SIGCONT, signal.SIGUSR2):
+        for process in map(int, found.stdout.split()):  # readers of frames are sent them, too
+            os.kill(process, number)
+    done = whole.wait()
+    assert done.returncode == 0, done.stderr[-3000:]
+    after = stamps(store)
+    assert {k: after[k] for k in before if "result.json" in k} == {
+        k: v for k, v in before.items() if "result.json" in k
+    }
+    [log] = (tmp_path / "sweep" / ".submitit").glob("*/*_log.out")
+    assert log.read_text().count("Starting with") == 2
+    assert [r["status"] for r in records(tmp_path / "sweep").values()] == ["done"]
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ class OneViewNetwork(DepthAnything3Network):
 
     def predicted(self, samples: Sequence[ViewSample]) -> "list[tuple[Tensor, Tensor]]":
         """The network's depth (H, W), float32, and where there is sky (H, W), of every sample."""
-        found: list[tuple[Tensor, Tensor] | None] = [None] * len(samples)
+        by_sample: list[tuple[Tensor, Tensor] | None] = [None] * len(samples)
         for places in group_by_shape(samples, lambda s: (s.pixels.shape, s.size)):
             images = self.tensor([samples[k].pixels for k in places])
             with self.inference.inference(self.device):
@@ -92,8 +92,8 @@ class OneViewNetwork(DepthAnything3Network):
             size = samples[places[0]].size
             full = resized(depth, size), resized(sky.float(), size, "nearest-exact") > 0
             for k, one, other in zip(places, *full, strict=True):
-                found[k] = one, other
-        return [one for one in found if one is not None]
+                by_sample[k] = one, other
+        return [one for one in by_sample if one is not None]
 
 
 def resized(maps: "Tensor", size: tuple[int, int], how: str = "bilinear") -> "Tensor":

@@ -147,8 +147,8 @@ class _Kernels:
             labels.append(parts)
             sizes.append(areas[parts])
         stacked = (np.stack(v)[:, None].astype(np.int32) for v in (labels, sizes))
-        found, counts = (torch.from_numpy(v).to(masks.device) for v in stacked)
-        return found, counts
+        object_masks, counts = (torch.from_numpy(v).to(masks.device) for v in stacked)
+        return object_masks, counts
 
 
 def _use_own_kernels() -> None:

@@ -111,12 +111,12 @@ def licences_page() -> str:
 
 def _groups() -> dict[str, list[Choice]]:
     """The backends of every group that has some, those without a network first."""
-    found: dict[str, list[Choice]] = {}
+    by_folder: dict[str, list[Choice]] = {}
     for folder in sorted(path.name for path in CONF.iterdir() if path.is_dir()):
         choices = sorted(_choices(folder), key=lambda c: ("hub" in c.node, c.name))
         if choices:
-            found[folder] = choices
-    return found
+            by_folder[folder] = choices
+    return by_folder
 
 
 def _choices(group: str) -> Iterator[Choice]:

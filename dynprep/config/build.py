@@ -112,13 +112,13 @@ class Settings:
                 waiting += [artefact.name for artefact in self.stages[name].reads()]
         return [name for name in names if not self.stages[name].is_helper]
 
-    def ignored_options(self, given: Sequence[str]) -> list[str]:
+    def ignored_options(self, overrides: Sequence[str]) -> list[str]:
         """What to say of options that the user gave and that cannot act; given: their dotted names."""
         return [
             f"{self.groups[stage.name]}.{option} has no effect: {reason}"
             for stage in self.stages.values()
             for option, reason in stage.ignored().items()
-            if f"{self.groups[stage.name]}.{option}" in given and not stage.is_helper
+            if f"{self.groups[stage.name]}.{option}" in overrides and not stage.is_helper
         ]
 
 

@@ -99,8 +99,10 @@ def _exchange(one: Path, other: Path) -> bool:
     names = os.fsencode(one), os.fsencode(other)
     try:
         if sys.platform == "linux":
-            here = _AT_CURRENT_FOLDER
-            status = library.renameat2(here, names[0], here, names[1], _EXCHANGE)
+            folder_descriptor = _AT_CURRENT_FOLDER
+            status = library.renameat2(
+                folder_descriptor, names[0], folder_descriptor, names[1], _EXCHANGE
+            )
         elif sys.platform == "darwin":
             status = library.renamex_np(*names, _SWAP)
         else:

@@ -62,14 +62,14 @@ def moved_depth(
     y, x = np.nonzero(used & (depth > 0))
     z = depth[y, x].astype(np.float64)
     points = np.stack([(x - cx) / fx * z, (y - cy) / fy * z, z], -1)
-    there = points @ motion[:3, :3].T + motion[:3, 3]
-    ahead = there[:, 2] > 0
-    there = there[ahead]
-    column = np.rint(there[:, 0] / there[:, 2] * fx + cx)
-    row = np.rint(there[:, 1] / there[:, 2] * fy + cy)
+    moved_points = points @ motion[:3, :3].T + motion[:3, 3]
+    ahead = moved_points[:, 2] > 0
+    moved_points = moved_points[ahead]
+    column = np.rint(moved_points[:, 0] / moved_points[:, 2] * fx + cx)
+    row = np.rint(moved_points[:, 1] / moved_points[:, 2] * fy + cy)
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
     place = (row[inside] * width + column[inside]).astype(np.int64)
     moved = np.full(height * width, np.inf)
-    np.minimum.at(moved, place, there[inside, 2])
+    np.minimum.at(moved, place, moved_points[inside, 2])
     moved[np.isinf(moved)] = 0
     return moved.reshape(height, width).astype(np.float32)

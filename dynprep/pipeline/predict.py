@@ -387,11 +387,10 @@ def predict(
             if following is not None:
                 following.start()
             trainer.predict(StageModule(stage, tasks, failures), loader, return_predictions=False)
-        except (SystemExit, KeyboardInterrupt):
-            # Lightning ends the program on Ctrl-C; here it is for the caller to end
+        except (SystemExit, KeyboardInterrupt) as error:
             stopping.restore()
             _end_children()
-            raise KeyboardInterrupt from None
+            raise _interrupt(error) from None
         except ProcessRaisedException as error:
             raise _from_child(error) from None
         except (ProcessExitedException, RuntimeError) as error:
@@ -433,6 +432,13 @@ class _Follower:
         self.ended.set()
         if self.thread.is_alive():
             self.thread.join()
+
+
+def _interrupt(error: BaseException) -> BaseException:
+    """Ctrl-C again, which Lightning turned into an exit of its own; any other exit is that of a launcher, which takes
+    the job back and begins it again later."""
+    is_lightnings = isinstance(error.__context__, KeyboardInterrupt)
+    return KeyboardInterrupt() if is_lightnings or stopping.is_told() else error
 
 
 def _end_children() -> None:

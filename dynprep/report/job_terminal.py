@@ -46,8 +46,8 @@ class JobTerminal(Terminal):
     def done(self, run: StageRun) -> None:
         """One line for a stage that had something to do."""
         if run.made:
-            found = f", {run.found} found" if run.found else ""
-            self.say(f"  {run.name:<14} {run.made} made{found}, {run.seconds:.1f} s")
+            from_store = f", {run.found} found" if run.found else ""
+            self.say(f"  {run.name:<14} {run.made} made{from_store}, {run.seconds:.1f} s")
 
     @contextmanager
     def follow(self, name: str, total: int) -> Iterator[Advance]:
@@ -57,7 +57,7 @@ class JobTerminal(Terminal):
 
     def close(self, summary: Summary, report: Path | None, closing: Sequence[str] = ()) -> None:
         """One line: how long it took, and the first figure, of several scenes the mean."""
-        made = sum(run.made for run in summary.runs)
+        computed = sum(run.made for run in summary.runs)
         scenes = [
             {**summary.scores.get(scene, {}), **summary.consistency.get(scene, {})}
             for scene in summary.scenes
@@ -69,7 +69,7 @@ class JobTerminal(Terminal):
         findings = sum(len(verdict.findings) for verdict in summary.verdicts.values())
         if findings:
             said.append(f"{findings} finding{'s' if findings > 1 else ''}")
-        how = "" if made else ", all was in the store"
+        how = "" if computed else ", all was in the store"
         for note in summary.notes:
             self.warn(note)
         parts = [f"{self.job.title} done in {summary.seconds:.1f} s{how}", *said]

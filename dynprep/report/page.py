@@ -62,9 +62,9 @@ class ReportWriter:
         return path
 
     def _write(self, path: Path, **values: Any) -> None:
-        made = time.strftime("%Y-%m-%d %H:%M")
+        when = time.strftime("%Y-%m-%d %H:%M")
         gigabytes = self.summary.peak_memory / 1e9
-        page = render(_TEMPLATE, s=self.summary, made=made, gigabytes=gigabytes, **values)
+        page = render(_TEMPLATE, s=self.summary, made=when, gigabytes=gigabytes, **values)
         write_bytes(path, page.encode())
 
 

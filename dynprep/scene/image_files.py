@@ -78,7 +78,7 @@ def orientation(image: Image.Image) -> int:
 def _has_later_metadata(image: Image.Image) -> bool:
     """Whether chunks that may hold an orientation stand behind a PNG's pixels. Raises SyntaxError for one cut short."""
     file: Any = image.fp  # type: ignore[attr-defined]
-    here = file.tell()
+    start = file.tell()
     has_pixels = False
     try:
         file.seek(len(_PNG_SIGNATURE))
@@ -96,4 +96,4 @@ def _has_later_metadata(image: Image.Image) -> bool:
             has_pixels = has_pixels or kind == b"IDAT"
             file.seek(length + 4, io.SEEK_CUR)
     finally:
-        file.seek(here)
+        file.seek(start)

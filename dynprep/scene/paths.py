@@ -41,10 +41,10 @@ def _listed(path: Path) -> list[Path]:
     if path.exists():
         return [path]
     if set(_PATTERN) & set(str(path)):
-        found = sorted(glob(str(path), recursive=True))
-        if not found:
+        matching = sorted(glob(str(path), recursive=True))
+        if not matching:
             raise UserError(f"{path}: matches no file or folder; check data.path")
-        return [Path(one) for one in found]
+        return [Path(one) for one in matching]
     return [_existing(path, "data.path")]
 
 

@@ -118,26 +118,28 @@ class CameraPathStage(SceneStage):
         return links
 
     def summary(
-        self, found: MeasuredPath, clip: GridClip, frames: Frames
+        self, measured: MeasuredPath, clip: GridClip, frames: Frames
     ) -> tuple[Poses, list[str]]:
         """The path, the plausible inverse depths, the noise of static points, and warnings."""
-        z, pixel = found.unit_inverse_depths(), clip.pixel
+        z, pixel = measured.unit_inverse_depths(), clip.pixel
         # points that fit the camera's motion and lie in front of it
-        fit = (z > bundle.LEAST_INVERSE_DEPTH * 2) & (found.median_off() < self.range_error * pixel)
+        fit = (z > bundle.LEAST_INVERSE_DEPTH * 2) & (
+            measured.median_off() < self.range_error * pixel
+        )
         share = [100 * self.range_share, 100 * (1 - self.range_share)]
         low, high = np.percentile(z[fit] if fit.any() else z, share)
         nearest, farthest = high * (1 + self.range_margin), low / (1 + self.range_margin)
-        noise = found.noise(nearest, farthest, pixel)
+        noise = measured.noise(nearest, farthest, pixel)
         notes = []
-        translation = found.translation
-        if found.median_parallax() < self.least_parallax * frames.width * pixel:
+        translation = measured.translation
+        if measured.median_parallax() < self.least_parallax * frames.width * pixel:
             # what is left of translation is noise, and depth made of it would be invented
             translation = np.zeros_like(translation)
             notes.append(
                 "the camera hardly moves: there is no parallax to take depth from, so the parallax "
                 "backends give one constant depth; choose a sensor or a network instead"
             )
-        return Poses(found.rotation, translation, nearest, farthest, noise), notes
+        return Poses(measured.rotation, translation, nearest, farthest, noise), notes
 
     def disk_bytes(self, frames: Frames) -> int:
         return 2000 + 96 * len(frames)
@@ -177,15 +179,15 @@ class BundleOdometry(CameraPathStage):
             return Poses(np.eye(3)[None], np.zeros((1, 3)), 1.0, 1.0, 0.0), []
         focal, said = self._focal(scene)
         clip = GridClip.of(scene, self.grid(frames), 1.0 if focal is None else focal.factor)
-        found = MeasuredPath(count)
+        measured = MeasuredPath(count)
         before: bundle.BundleState | None = None
         for start, end in windows(count, self.window, self.overlap):
             links = self.links(scene, clip, start, end)
             state = self._refined(clip, links, end - start, before)
             fixed = self._fixed(before)
-            found.add(start, fixed, state, links, self.sigma * clip.pixel)
+            measured.add(start, fixed, state, links, self.sigma * clip.pixel)
             before = last_frames(state, self.overlap)
-        poses, notes = self.summary(found, clip, frames)
+        poses, notes = self.summary(measured, clip, frames)
         if focal is not None:
             values = {"focal_factor": focal.factor, "focal_spread": focal.spread}
             poses = Poses(**{**vars(poses), **values})

@@ -17,7 +17,7 @@ class StageCount:
 
 def counts(store: Store) -> dict[str, StageCount]:
     """Results by stage, by one look at each result's folder."""
-    found = {}
+    by_stage = {}
     with os.scandir(store.root) as stages:
         names = sorted(e.name for e in stages if e.is_dir(follow_symlinks=False))
     for name in names:
@@ -30,8 +30,8 @@ def counts(store: Store) -> dict[str, StageCount]:
                     total += 1
                     sealed += os.path.lexists(f"{entry.path}/{SEAL}")
         if total:
-            found[name] = StageCount(sealed, total - sealed)
-    return found
+            by_stage[name] = StageCount(sealed, total - sealed)
+    return by_stage
 
 
 def users(store: Store) -> int:

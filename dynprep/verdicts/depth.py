@@ -186,7 +186,7 @@ def _leans_back(downwards: Sequence[float | None], bound: float) -> list[float |
 
 
 def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]) -> list[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
 
     def add(
         name: str,
@@ -198,7 +198,7 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
     ) -> None:
         if bound is not None and name in m:
             words = {"check": check, "what": what, "advice": advice}
-            found.extend(frame_findings(stage, m[name], stems, is_bad, words, bound))  # type: ignore[arg-type]
+            findings.extend(frame_findings(stage, m[name], stems, is_bad, words, bound))  # type: ignore[arg-type]
 
     add(
         "spread", lambda v: v < bounds.constant, bounds.constant, "constant", "is constant",
@@ -215,13 +215,13 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
             values = turn(m[name], limit)
             new = frame_findings(stage, values, stems, lambda v: True, words, limit)
             flips |= {f.frame: f for f in new if f.frame not in flips}
-    found += sorted(flips.values(), key=lambda f: f.frame or "")
+    findings += sorted(flips.values(), key=lambda f: f.frame or "")
     if bounds.follows is not None:
         turned = flips.keys()
         words = {"check": "follows", "what": "does not follow the frame before", "advice": _ADVICE}
         limit = bounds.follows
         weak = [None if s in turned else v for s, v in zip(stems, m["follows"], strict=True)]
-        found += frame_findings(stage, weak, stems, lambda v: v < limit, words, limit)
+        findings += frame_findings(stage, weak, stems, lambda v: v < limit, words, limit)
     if stage != RelativeDisparity.name:  # whose scale is each frame's own
         add("level", lambda v: abs(v) > bounds.level, bounds.level, "level", "jumps in scale")
         add(
@@ -232,12 +232,12 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
             "changes where nothing moves so",
         )
     if bounds.upside_down is not None:
-        found += _upside_down(stage, m["downwards"], bounds.upside_down)
+        findings += _upside_down(stage, m["downwards"], bounds.upside_down)
     edges = [v for v in m["on_edges"] if v is not None]
     if bounds.on_edges is not None and edges and float(np.median(edges)) < bounds.on_edges:
         value = float(np.median(edges))
         what = "edges do not lie on the image's"
-        found.append(Finding(stage, "edges", what, _ADVICE, None, value, bounds.on_edges))
+        findings.append(Finding(stage, "edges", what, _ADVICE, None, value, bounds.on_edges))
     add(
         "agrees",
         lambda v: v < bounds.agrees,
@@ -245,7 +245,7 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
         "agrees",
         "contradicts the metric disparity",
     )
-    return found
+    return findings
 
 
 def _upside_down(stage: str, downwards: Sequence[float | None], bound: float) -> list[Finding]:
@@ -271,14 +271,14 @@ def _measure_fits(artefact: type[Artefact], scene: SceneResults) -> Measures:
 def _judge_fits(
     stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]
 ) -> list[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     advice = (
         "look at the alignment's curves; try alignment=huber or sequence, or another metric_depth"
     )
     if bounds.inliers is not None:
         limit = bounds.inliers
         words = {"check": "inliers", "what": "has few inliers", "advice": advice}
-        found += frame_findings(stage, m["inliers"], stems, lambda v: v < limit, words, limit)
+        findings += frame_findings(stage, m["inliers"], stems, lambda v: v < limit, words, limit)
     if bounds.scale_leap is not None:
         scale = m["scale"]
         leaps: list[float | None] = [None]
@@ -286,13 +286,13 @@ def _judge_fits(
             leaps.append(abs(float(np.log2(b / a))) if a and b and a > 0 and b > 0 else None)
         limit_leap = bounds.scale_leap
         words = {"check": "leap", "what": "has a leap in scale", "advice": advice}
-        found += frame_findings(stage, leaps, stems, lambda v: v > limit_leap, words, limit_leap)
+        findings += frame_findings(stage, leaps, stems, lambda v: v > limit_leap, words, limit_leap)
     if m["one_source"] == [1.0]:
         what = "metric and relative disparity are from one source, so that they agree says nothing"
-        found.append(
+        findings.append(
             Finding(stage, "one_source", what, "choose a network or a sensor for one of them")
         )
-    return found
+    return findings
 
 
 def _measure_aligned(artefact: type[Artefact], scene: SceneResults) -> Measures:

@@ -55,7 +55,7 @@ def _measure(artefact: type[Artefact], scene: SceneResults) -> Measures:
 
 
 def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]) -> list[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     cuts: set[str] = set()
     if bounds.cut is not None:
         both = [
@@ -67,25 +67,25 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
             "advice": "data.split=cuts makes a scene of each shot",
         }  # fmt: skip
         limit = bounds.cut
-        found += frame_findings(stage, both, stems, lambda v: v > limit, words, limit)
-        cuts = {f.frame for f in found if f.frame is not None}
+        findings += frame_findings(stage, both, stems, lambda v: v > limit, words, limit)
+        cuts = {f.frame for f in findings if f.frame is not None}
     if bounds.black is not None:
         words = {
             "check": "black", "what": "is black", "advice": "leave it out with data.start and data.end",
         }  # fmt: skip
         limit_black = bounds.black
-        found += frame_findings(
+        findings += frame_findings(
             stage, m["brightness"], stems, lambda v: v < limit_black, words, limit_black
         )
     if bounds.duplicate is not None:
-        found += _duplicates(stage, m["difference"], bounds.duplicate, stems)
+        findings += _duplicates(stage, m["difference"], bounds.duplicate, stems)
     if bounds.blurred is not None:
         words = {
             "check": "blurred", "what": "is blurred",
             "advice": "expect poor flow and depth there, or leave it out with data.stride",
         }  # fmt: skip
         limit_blur = bounds.blurred
-        found += frame_findings(
+        findings += frame_findings(
             stage,
             _against_neighbours(m[_SHARP]),
             stems,
@@ -102,8 +102,10 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
         jumps = [None, *(abs(b - a) for a, b in zip(light, light[1:], strict=False))]  # type: ignore[operator]
         jumps = [None if s in cuts else v for s, v in zip(stems, jumps, strict=True)]
         limit_light = bounds.exposure
-        found += frame_findings(stage, jumps, stems, lambda v: v > limit_light, words, limit_light)
-    return found
+        findings += frame_findings(
+            stage, jumps, stems, lambda v: v > limit_light, words, limit_light
+        )
+    return findings
 
 
 def _duplicates(

@@ -46,32 +46,32 @@ def _judge(stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str])
         return []
     advice = "look at the masks; give your own with masks=folder, or change masks.threshold"
     area = [float(v or 0.0) for v in m["area"]]
-    found: list[Finding] = []
+    findings: list[Finding] = []
     if not any(area):
         return [Finding(stage, "empty", "are empty on all frames", advice)]
     words = {"check": "empty", "what": "are empty", "advice": advice}
-    found += frame_findings(stage, area, stems, lambda v: v == 0, words, 0.0)
+    findings += frame_findings(stage, area, stems, lambda v: v == 0, words, 0.0)
     if bounds.tiny is not None:
         limit = bounds.tiny
         words = {"check": "tiny", "what": "are tiny", "advice": advice}
-        found += frame_findings(stage, area, stems, lambda v: 0 < v < limit, words, limit)
+        findings += frame_findings(stage, area, stems, lambda v: 0 < v < limit, words, limit)
     if bounds.full is not None:
         limit_full = bounds.full
         words = {"check": "full", "what": "cover nearly the whole frame", "advice": advice}
-        found += frame_findings(stage, area, stems, lambda v: v > limit_full, words, limit_full)
+        findings += frame_findings(stage, area, stems, lambda v: v > limit_full, words, limit_full)
     if bounds.area_leap is not None:
         limit_area = bounds.area_leap
         words = {"check": "area", "what": "leap in area", "advice": advice}
-        found += frame_findings(
+        findings += frame_findings(
             stage, _leaps(area), stems, lambda v: v > limit_area, words, limit_area
         )
     if bounds.place_leap is not None:
         limit_place = bounds.place_leap
         words = {"check": "place", "what": "leap in place", "advice": advice}
-        found += frame_findings(
+        findings += frame_findings(
             stage, m["way"], stems, lambda v: v > limit_place, words, limit_place
         )
-    return found
+    return findings
 
 
 def _leaps(area: Sequence[float]) -> list[float | None]:

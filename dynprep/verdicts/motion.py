@@ -42,19 +42,19 @@ def _measure_tracks(artefact: type[Artefact], scene: SceneResults) -> Measures:
 def _judge_tracks(
     stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]
 ) -> list[Finding]:
-    found: list[Finding] = []
+    findings: list[Finding] = []
     advice = "look for a cut, blur or fast motion there; data.stride=1, a higher frame rate or flow=alltracker may help"
     if bounds.lost is not None:
         limit = bounds.lost
         words = {"check": "lost", "what": "are lost in the next frame", "advice": advice}
-        found += frame_findings(stage, m["lost"], stems, lambda v: v > limit, words, limit)
+        findings += frame_findings(stage, m["lost"], stems, lambda v: v > limit, words, limit)
     if bounds.cycle is not None:
         limit_cycle = bounds.cycle
         words = {"check": "cycle", "what": "do not return to where they started", "advice": advice}
-        found += frame_findings(
+        findings += frame_findings(
             stage, m["cycle"], stems, lambda v: v > limit_cycle, words, limit_cycle
         )
-    return found
+    return findings
 
 
 def _measure_points(artefact: type[Artefact], scene: SceneResults) -> Measures:

@@ -53,10 +53,10 @@ class Sam2Masks(Prompted, Network, ClipMasks):
     def folder_of(self, kind: str) -> Path:
         """The folder of the weights. Raises UserError where they are of another kind of network."""
         folder = self.location().folder()
-        found = read_json(folder / "config.json", dict[str, Any]).get("model_type")
-        if found != kind:
+        stated = read_json(folder / "config.json", dict[str, Any]).get("model_type")
+        if stated != kind:
             where = f"{self.group}.checkpoint={folder}"
-            raise UserError(f"{where}: a {found} network; this backend runs {kind}")
+            raise UserError(f"{where}: a {stated} network; this backend runs {kind}")
         return folder
 
     def sam(self) -> "Sam":

@@ -96,10 +96,10 @@ class Sam3Masks(Sam2Masks):
             follower = TextFollower(
                 self.network, self.device, scene[Images], frames, self.sam(), self._tokenizer()
             )
-            for number, found, scores in follower.follow(self.texts):
-                for one in found:
+            for number, object_masks, scores in follower.follow(self.texts):
+                for one in object_masks:
                     numbers.setdefault(one, min(len(numbers) + 1, _MOST_OBJECTS))
-                ids = owners(scores, [numbers[one] for one in found], self.shape)
+                ids = owners(scores, [numbers[one] for one in object_masks], self.shape)
                 empty += not ids.any()
                 ObjectMasks.write_objects(writer, frames, frames.stems[number], ids)
         if len(numbers) > _MOST_OBJECTS:

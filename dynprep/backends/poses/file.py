@@ -76,7 +76,7 @@ class KnownPath(CameraPathStage):
         if count < 2:
             return Poses(np.eye(3)[None], np.zeros((1, 3)), 1.0, 1.0, 0.0), []
         clip = GridClip.of(scene, self.grid(scene.frames))
-        found, fitting = MeasuredPath(count), _Fitting(poses)
+        measured, fitting = MeasuredPath(count), _Fitting(poses)
         depths: list[Float64Array] = []
         for start, end in windows(count, self.window, self.overlap):
             links = self.links(scene, clip, start, end)
@@ -93,12 +93,12 @@ class KnownPath(CameraPathStage):
             state.inverse_depth = np.where(
                 is_known, z, np.median(z[is_known]) if is_known.any() else 1.0
             )
-            found.add(start, self.overlap // 2, state, links, self.sigma * clip.pixel)
+            measured.add(start, self.overlap // 2, state, links, self.sigma * clip.pixel)
         fitting.check(self.fits, self._where)
         every = np.concatenate(depths)
         middle = float(np.median(every)) if len(every) else 1.0
-        found.rescale(middle, _RANGE)
-        summary, notes = self.summary(found, clip, scene.frames)
+        measured.rescale(middle, _RANGE)
+        summary, notes = self.summary(measured, clip, scene.frames)
         metres = self._metres(known.is_metric, middle, summary)
         return Poses(**{**vars(summary), "metres": metres}), notes
 
@@ -147,16 +147,16 @@ class _Fitting:
         """Raise UserError where fewer than a share ``least`` of the points fit, and say by which reading more would."""
         if not self._seen:
             return
-        given = self._fit[_GIVEN] / self._seen
+        share_given = self._fit[_GIVEN] / self._seen
         best = max(self._fit, key=lambda reading: self._fit[reading])
         share = self._fit[best] / self._seen
-        if given >= least and not (best != _GIVEN and share > _CLEARLY * given):
+        if share_given >= least and not (best != _GIVEN and share > _CLEARLY * share_given):
             return
         hint = "they may be of another clip or in another order, or the intrinsics are wrong (camera.file)"
         if best != _GIVEN and share >= least:
             hint = f"read as {best}, {share:.0%} would be: bring them to camera to world with OpenCV axes"
         raise UserError(
-            f"{where}: {given:.0%} of the points that the flow follows are where these poses say; {hint}"
+            f"{where}: {share_given:.0%} of the points that the flow follows are where these poses say; {hint}"
         )
 
 

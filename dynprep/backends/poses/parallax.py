@@ -65,14 +65,14 @@ class ParallaxPoses(CameraPoses):
         elif poses.metres is not None:
             length, unit, is_metric = poses.metres, METRES, True
         elif self.scale == "metric_depth":
-            found = self._metres(scene, poses)
-            if found is None:
+            length_and_spread = self._metres(scene, poses)
+            if length_and_spread is None:
                 writer.note(
                     "the camera's path was not brought to metres: no frame has enough pixels that stand still and show "
                     "parallax"
                 )
             else:
-                length, spread = found
+                length, spread = length_and_spread
                 is_metric = scene[MetricDisparity].is_metric
                 unit = METRES if is_metric else ASSUMED_METRES
                 if spread > self.doubtful:

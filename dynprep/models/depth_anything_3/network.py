@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from dynprep.models.depth_anything_3.camera import CameraDecoder
 from dynprep.models.depth_anything_3.config import ANY_VIEW, ONE_VIEW, Size
 from dynprep.models.depth_anything_3.head import Head
-from dynprep.models.depth_anything_3.views import Views
+from dynprep.models.depth_anything_3.views import ViewEncoder
 from dynprep.models.dinov2 import PATCH, POSITION_OFFSET, DinoV2
 
 # what published checkpoints hold and depth and cameras do not need: rays, cameras that are known, Gaussians
@@ -54,7 +54,7 @@ class _Backbone(nn.Module):
 class _ViewsBackbone(nn.Module):
     def __init__(self, size: Size) -> None:
         super().__init__()
-        self.pretrained = Views(size)
+        self.pretrained = ViewEncoder(size)
 
 
 class OneView(nn.Module):

@@ -13,7 +13,7 @@ _BASE = 100.0  # of the frequencies of the rotary embedding
 _FEWEST = 3  # views from which on the reference is chosen; of fewer it is the first
 
 
-class Views(DinoV2):
+class ViewEncoder(DinoV2):
     """The encoder of the any-view networks, keys as published.
 
     Even blocks, and all before ``views_from``, look at one view; the odd ones from there on at all. There the class

@@ -20,12 +20,12 @@ _COLMAP = ("images.bin", "images.txt")
 
 def pose_file(path: Path) -> Path:
     """The file that holds the poses: ``path`` itself, or COLMAP's in a folder. Raises UserError where there is none."""
-    found = colmap_file(path) if path.is_dir() else path
-    if found is None:
+    poses_file = colmap_file(path) if path.is_dir() else path
+    if poses_file is None:
         raise UserError(f"{path}: holds no COLMAP reconstruction (sparse/0/images.bin or .txt)")
-    if not found.is_file():
+    if not poses_file.is_file():
         raise UserError(f"{path}: there is no such file")
-    return found
+    return poses_file
 
 
 def read_poses(path: Path) -> KnownPoses:
