@@ -92,10 +92,8 @@ class Sweep:
         """Say which jobs ended since the last time, and where people watch, where the others are."""
         records = self.records()
         for name, record in records.items():
-            if (
-                record["status"] == RUNNING
-            ):  # also one that was stopped, and that its cluster began again
-                self.reported.discard(name)
+            if record["status"] == RUNNING:
+                self.reported.discard(name)  # it was stopped, and its cluster began it again
             if name in self.reported:
                 continue
             self._pass_on_warnings(name)

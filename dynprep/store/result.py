@@ -40,7 +40,7 @@ from dynprep.store.seal import (
     read_seal,
     seal_json,
 )
-from dynprep.store.seal_cache import SealCache, Written
+from dynprep.store.seal_cache import SEALS, Written
 from dynprep.store.verified import Damaged, is_as_written, read_verified, remember
 
 SEAL = "result.json"
@@ -48,7 +48,6 @@ BEGINNING = "recipe.json"
 _INDEX = "index.*.jsonl"
 _KEPT = "index.before.jsonl"  # items of a run before, which are still valid
 _IMAGES = ("PNG", "JPEG")
-_SEALS = SealCache()
 _AT_ONCE = 64  # files that a thread looks at before it takes the next
 
 
@@ -265,7 +264,7 @@ class Result:
             return None
         times = status.st_mtime_ns, status.st_ctime_ns
         written = Written(str(path), key, *times, status.st_size, status.st_ino)
-        return _SEALS.get(written, lambda: read_seal(path, folder.parent.name, key))
+        return SEALS.get(written, lambda: read_seal(path, folder.parent.name, key))
 
     def _is_current(self, made_from: Mapping[str, str]) -> bool:
         """Whether the inputs, as far as they are still here, hold what the result was made from."""

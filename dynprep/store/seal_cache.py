@@ -1,5 +1,6 @@
 """Seals that were read lately, so that a plan of many scenes reads each of them once."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
@@ -7,7 +8,7 @@ from typing import NamedTuple
 
 from dynprep.store.seal import Seal
 
-MOST_BYTES = 1 << 25  # of the seals' files; as objects they take about four times as much
+MOST_BYTES = 1 << 25  # of the seals' files; as objects they take about three times as much
 
 
 class Written(NamedTuple):
@@ -27,7 +28,7 @@ class Written(NamedTuple):
 class SealCache:
     """Keeps the seals used last, as many as ``most_bytes`` of files hold; threads may share it.
 
-    The seal read last is kept whatever its size.
+    The seal used last stays whatever its size.
     """
 
     def __init__(self, most_bytes: int = MOST_BYTES) -> None:
@@ -50,3 +51,11 @@ class SealCache:
             while self._bytes > self.most_bytes and len(self._kept) > 1:
                 self._bytes -= self._kept.popitem(last=False)[0].size
         return seal
+
+    def after_fork(self) -> None:
+        """In a child process: free the lock, which a thread that the child does not have may have held."""
+        self._lock = Lock()
+
+
+SEALS = SealCache()
+os.register_at_fork(after_in_child=SEALS.after_fork)

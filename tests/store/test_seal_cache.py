@@ -1,10 +1,14 @@
 """Seals kept in memory: each is read once, and no more are kept than there is room for."""
 
+import os
+import signal
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dynprep.store.seal import Seal
-from dynprep.store.seal_cache import SealCache, Written
+from dynprep.store.seal_cache import SEALS, SealCache, Written
 
 LOOKS = st.lists(st.tuples(st.integers(0, 5), st.integers(1, 3)), max_size=40)
 
@@ -48,3 +52,18 @@ def test_one_that_is_larger_than_the_room_is_kept_until_the_next() -> None:
     for number in (1, 1, 2, 1):
         cache.get(_written(number, 50), lambda: read.append(0))
     assert len(read) == 3
+
+
+def test_a_child_forked_while_a_thread_looks_does_not_wait_for_ever() -> None:
+    with SEALS._lock:
+        child = os.fork()
+        if not child:
+            SEALS.get(_written(1, 1), lambda: None)
+            os._exit(0)
+    deadline = time.monotonic() + 20
+    while not (ended := os.waitpid(child, os.WNOHANG))[0] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if not ended[0]:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert ended == (child, 0)
