@@ -32,7 +32,7 @@ test: $(EXTRAS) ## set up, then run all tests
 fast: $(EXTRAS) ## run the tests that are not slow
 	$(RUN) -m pytest -m "not slow and not thorough"
 
-thorough: $(EXTRAS) ## what `make test` leaves out: the largest networks, launchers, longer clips, pages of docs/ pasted line by line
+thorough: $(EXTRAS) ## what `make test` leaves out: the largest networks, launchers, runs in several processes, longer clips, pages of docs/ pasted line by line
 	$(RUN) -m pytest -m thorough
 
 faults: $(EXTRAS) ## a campaign of some thousand faults, twenty minutes; prints a table

@@ -70,6 +70,7 @@ def test_wrong_options_fail_before_any_work(
     assert not made
 
 
+@pytest.mark.thorough
 def test_empty_folder_and_text_file_named_mp4(run_main: Cli, run_cli: Cli, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     one_line(run_main("data=frames", "data.path=empty"), "empty", "holds no .png")

@@ -125,7 +125,7 @@ def test_adding_a_layout_as_contributing_says(contributed: tuple[Path, str]) -> 
     assert {"images", "masks", "metric", "relative", "aligned", "prior", "tracks"} <= names
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_contributed_code_is_clean(contributed: tuple[Path, str]) -> None:
     new = [p for p in files_of((ROOT / "CONTRIBUTING.md").read_text()) if p.endswith(".py")]
     for tool in (
@@ -164,14 +164,8 @@ def _on_a_small_clip(line: str) -> str:
     return " ".join([line, *smaller, "logger=none"])
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "page",
-    [
-        *(pytest.param(page, marks=pytest.mark.thorough) for page in ("sweep", "paper")),
-        "compare",
-    ],
-)
+@pytest.mark.thorough
+@pytest.mark.parametrize("page", ["sweep", "paper", "compare"])
 def test_a_page_works_when_it_is_pasted(page: str, tmp_path: Path, hub: Path) -> None:
     text = (ROOT / "docs" / f"{page}.md").read_text()
     for path, block in re.findall(r"`(conf/\S+)`:\n\n```yaml\n(.*?)```", text, re.S):
@@ -272,7 +266,7 @@ def test_the_api_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert names["tracks"].shape[1] == 4 and names["disparity"].shape[0] == 4  # type: ignore[attr-defined]
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     notebook = json.loads((ROOT / "examples" / "read_a_dataset.ipynb").read_text())
     monkeypatch.chdir(tmp_path)

@@ -173,7 +173,7 @@ def test_half_precision_is_near(
     assert 0 < np.median(off) < 0.05 and moved.max() > 0.5
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_resumed_and_in_two_processes(weights: Path, run_here: RunHere, tmp_path: Path) -> None:
     given = [*clip(tmp_path), *BASE, f"flow.checkpoint={weights}"]
     one = tracks(run_here(*given, name="one"))
@@ -188,7 +188,7 @@ def test_resumed_and_in_two_processes(weights: Path, run_here: RunHere, tmp_path
     assert len(one) == len(two) == 16
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_blackswan_keeps_the_contract(
     shared: Path, weights: Path, run_here: RunHere, tmp_path: Path
 ) -> None:

@@ -201,6 +201,7 @@ def test_moge_gives_depth_camera_normals_and_sky(
     assert known["00000"][0] == pytest.approx(0.88 * width, rel=0.01)  # the demo's own
 
 
+@pytest.mark.thorough
 def test_moge_sees_the_focal_length_where_none_is_known(
     weights: Callable[[str], Path], run_here: RunHere, tmp_path: Path
 ) -> None:

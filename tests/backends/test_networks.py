@@ -116,7 +116,7 @@ def test_published_sizes(size: str) -> None:
         assert node["parameters"] == pytest.approx(millions, rel=0.01)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.parametrize("size", ["small", "base"])  # large differs in its widths alone
 def test_published_sizes_run_as_the_librarys_pipeline(
     size: str, run_here: RunHere, tmp_path: Path
@@ -586,7 +586,7 @@ def test_other_backbones_load_in_the_old_and_the_new_form(
     assert new_map.std() > 0 and np.array_equal(new_map, old_map)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_two_processes_and_resuming(
     made: Callable[[str], Path],
     run_cli: Callable[..., subprocess.CompletedProcess[str]],

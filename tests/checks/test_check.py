@@ -127,6 +127,7 @@ def test_made_up_weights_of_every_kind_keep_their_promises(run_main: Main, tmp_p
     assert len(json.loads(table.read_text())["entries"]) == 4
 
 
+@pytest.mark.thorough
 def test_networks_that_see_sky_keep_their_promises(run_main: Main, tmp_path: Path) -> None:
     """Where there is none, as on the demo, nothing is wrong with it; what no stage can give is."""
     place = tmp_path / "weights"
@@ -168,6 +169,7 @@ def test_a_network_that_knows_depth_passes_and_one_turned_over_does_not(
         assert done.returncode == 1 and any(words in text for text in wrong), (words, done.stdout)
 
 
+@pytest.mark.thorough
 def test_frames_that_do_not_fit_at_once_are_a_note_as_a_run_takes_fewer(
     run_main: Main, hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -186,6 +188,7 @@ def test_frames_that_do_not_fit_at_once_are_a_note_as_a_run_takes_fewer(
     assert any(mark == "note" and "at once: a run takes fewer" in text for mark, text in lines)
 
 
+@pytest.mark.thorough
 def test_a_mask_network_follows_an_object_of_the_demo(run_main: Main, tmp_path: Path) -> None:
     weights = random_weights.sam2(tmp_path / "sam2")
     masks = ["masks=sam2_tiny", f"masks.checkpoint={weights}", "masks.parameters=null"]
@@ -197,6 +200,7 @@ def test_a_mask_network_follows_an_object_of_the_demo(run_main: Main, tmp_path: 
     assert any("a marked object is found: J" in text for text in texts)
 
 
+@pytest.mark.thorough
 def test_values_that_are_not_finite_in_half_precision_are_told(
     run_main: Main, hub: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,6 +244,7 @@ def test_what_was_recorded_finds_weights_that_changed(
     assert done.returncode == 1 and "its format is 2" in done.stderr
 
 
+@pytest.mark.thorough
 def test_a_network_without_weights_does_not_keep_the_others_from_running(
     run_main: Main, hub: Path
 ) -> None:

@@ -104,7 +104,7 @@ def hold(name: str, dataset: Path, has_networks: bool = False) -> None:
     found = figures(dataset)
     assert found.keys() == pinned["figures"].keys()
     for folder, numbers in pinned["figures"].items():
-        np.testing.assert_allclose(found[folder], numbers, rtol=1e-3, err_msg=folder)
+        np.testing.assert_allclose(found[folder], numbers, rtol=3e-3, err_msg=folder)
     if machine not in pinned["hashes"]:
         pytest.skip("this machine rounds differently from those that the hashes are from")
     assert digests(dataset) == pinned["hashes"][machine]

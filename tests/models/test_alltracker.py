@@ -29,7 +29,7 @@ FIXTURES = Path(make_input.__file__).parent
 CASES = {
     "full_T02_128x192": (), "tiny_T02_128x192": (), "full_T05_128x192": (), "tiny_T05_128x192": (),
     "full_T16_128x192": pytest.mark.slow, "tiny_T16_128x192": pytest.mark.slow,
-    "full_T20_136x200_q07": pytest.mark.thorough, "tiny_T37_128x128": pytest.mark.slow,
+    "full_T20_136x200_q07": pytest.mark.thorough, "tiny_T37_128x128": pytest.mark.thorough,
 }  # fmt: skip
 
 
@@ -159,7 +159,9 @@ def readout(height: int, width: int, rate: int) -> tuple[np.ndarray, Readout]:
 
 @pytest.mark.parity
 @pytest.mark.slow
-@pytest.mark.parametrize(("memory", "together"), [(1e12, 1), (1e12, 3), (1e6, 1)])
+@pytest.mark.parametrize(
+    ("memory", "together"), [pytest.param(1e12, 1, marks=pytest.mark.thorough), (1e12, 3), (1e6, 1)]
+)
 def test_all_pairs_are_upstreams(upstream: Upstream, memory: float, together: int) -> None:
     """Kept volumes, windows of several queries together, and volumes made in pieces."""
     wanted = np.load(FIXTURES / "allpairs_full_T10_128x192.npz")
@@ -216,7 +218,7 @@ def test_the_engine_compiles_what_was_compiled() -> None:
     assert block.final_conv._compiled_call_impl is None
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_engine_skips_nothing_that_matters(upstream: Upstream) -> None:
     """Several windows, an odd size, a stride that does not divide a cell: as ``track`` gives."""
     network, clip = upstream.network("tiny"), upstream.video(18, 70, 100)

@@ -17,7 +17,7 @@ from tests.fixtures import seeded
 from tests.models.upstream import Upstream, off
 
 pytestmark = pytest.mark.parity
-LARGER = {"wide", "tall"}
+LARGER = {"wide", "tall", "pair"}
 CASES = ("landscape", "wide", "tall", "pair", "known_fov", "plain")
 
 

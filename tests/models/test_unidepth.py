@@ -19,7 +19,7 @@ from dynprep.weights.tensors import fit
 from tests.fixtures.unidepth import make_input, weights
 
 FIXTURES = Path(make_input.__file__).parent
-SLOW = {"480x854_rl9", "518x518", "640x360", "640x240", "200x700", "480x854"}
+LARGER = {"480x854_rl9", "518x518", "640x360", "640x240"}
 CASES = (
     "200x700", "200x700_K", "210x370", "270x480", "480x854", "480x854_rl0", "480x854_rl9",
     "518x518", "518x518_Kclip", "640x240", "640x240_K", "640x360",
@@ -82,7 +82,7 @@ def test_images_are_the_ones_of_the_cases(upstream: Upstream) -> None:
 
 @pytest.mark.parity
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in CASES]
+    "name", [pytest.param(n, marks=pytest.mark.thorough) if n in LARGER else n for n in CASES]
 )
 def test_numbers_are_upstreams(upstream: Upstream, name: str) -> None:
     wanted, image, camera = upstream.case(name)
@@ -103,6 +103,7 @@ def test_numbers_are_upstreams(upstream: Upstream, name: str) -> None:
 
 @pytest.mark.parity
 @pytest.mark.parametrize("name", ["200x700_K"])
+@pytest.mark.thorough
 def test_float64_sees_every_epsilon(upstream: Upstream, name: str) -> None:
     _, image, camera = upstream.case(name)
     wanted = np.load(FIXTURES / f"ref64_{name}.npz")

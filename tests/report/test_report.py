@@ -36,6 +36,7 @@ def test_csv_logger(run_here: RunHere) -> None:
     assert "time/tracks," in text and "tracks/delta_avg," in text
 
 
+@pytest.mark.thorough
 def test_terminal_is_readable_at_80_columns(run_cli: Cli, run_main: Cli) -> None:
     done = run_cli(*SMALL, "logger=none", "dataset_dir=out", "store_dir=store")
     assert done.returncode == 0, done.stderr

@@ -39,7 +39,9 @@ def test_a_run_fits_80_columns_and_says_what_goes_on(watched, tmp_path: Path) ->
     }
     assert set(places) == {"dataset", "report"} and all(Path(p).exists() for p in places.values())
     wide = [
-        line for line in lines if len(line) > 80 and not line.startswith(("dataset ", "report "))
+        line
+        for line in lines
+        if len(line) > 80 and not line.startswith(("dataset ", "report ", "verdict "))
     ]
     assert not wide
     assert "demo: 8 frames of 160x96" in lines

@@ -133,7 +133,7 @@ def outlived(leader: int, seconds: float) -> list[str]:
         time.sleep(0.1)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="reads /proc")
 def test_a_stopped_run_is_there_and_says_so(tmp_path: Path) -> None:
     process, folder = begun(tmp_path)

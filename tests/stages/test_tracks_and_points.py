@@ -18,6 +18,7 @@ def truth_of(tmp_path: Path) -> Path:
     return found
 
 
+@pytest.mark.thorough
 def test_static_points_stay_where_they_are(run_here: RunHere, tmp_path: Path) -> None:
     """Positions in camera space, moved by the true camera, are one place in the world."""
     run = run_here(*BIGGER)
@@ -59,6 +60,7 @@ def test_static_points_stay_where_they_are(run_here: RunHere, tmp_path: Path) ->
             assert np.array_equal(picture[py[mine], px[mine]], cloud["colours"][mine])
 
 
+@pytest.mark.thorough
 def test_the_trainers_space(run_here: RunHere) -> None:
     camera = run_here(*BIGGER, name="camera") / "dataset" / "demo" / "points"
     run = run_here(*BIGGER, "points.space=orthographic", name="ortho")

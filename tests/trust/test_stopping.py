@@ -76,6 +76,7 @@ def test_a_signal_ends_it_in_time(number: int, to_group: bool, tmp_path: Path) -
     assert json.loads(record.read_text())["status"] == "stopped"
 
 
+@pytest.mark.thorough
 def test_stopped_in_several_ranks_and_the_rerun_gives_the_same_bytes(tmp_path: Path) -> None:
     process = begun(tmp_path, "trainer=ddp_cpu")
     os.killpg(process.pid, signal.SIGTERM)
@@ -94,6 +95,7 @@ def test_nothing_outlives_a_killed_main_process(trainer: str, tmp_path: Path) ->
     assert gone(process.pid, 5)
 
 
+@pytest.mark.thorough
 def test_jobs_do_not_outlive_a_killed_launcher(tmp_path: Path) -> None:
     pytest.importorskip("joblib")
     jobs = [
