@@ -24,7 +24,9 @@ from dynprep.artefacts.prior import DepthPrior
 from dynprep.artefacts.relative_disparity import RelativeDisparity
 from dynprep.artefacts.tracks import PairTracks
 from dynprep.errors import UserError
-from dynprep.foreign import Malformed, is_inside, read_json
+from dynprep.foreign import Malformed, is_inside, read_json, shown
+from dynprep.packing.kinds import CONTAINERS, PackKind
+from dynprep.packing.reader import PackedTrackFiles
 from dynprep.scene.array_files import read_named_numbers, read_numbers
 from dynprep.scene.frames import Frame, Frames
 from dynprep.scene.image_files import opened
@@ -41,6 +43,7 @@ class _FolderShape(TypedDict, total=False):
     backend: str
     key: str
     options: dict[str, Any]
+    pack: PackKind | None
 
 
 class _Provenance(TypedDict, total=False):
@@ -191,7 +194,22 @@ class DatasetScene:
         options = _Options(self.provenance.get("folders", {}).get(inner, {}).get("options", {}))
         options.folder = path
         folder = path if artefact.places[0].is_folder else path.parent
-        return artefact(DatasetFiles(folder, options), self.frames)
+        files = DatasetFiles(folder, options)
+        if artefact is PairTracks and (kind := self.packed) is not None:
+            return artefact(PackedTrackFiles(files, kind), self.frames)
+        return artefact(files, self.frames)
+
+    @property
+    def packed(self) -> PackKind | None:
+        """How the tracks are packed; None where every pair has its file, or there are no tracks."""
+        inner = str(self.path_of(PairTracks).relative_to(self.folder))
+        kind = self.provenance.get("folders", {}).get(inner, {}).get("pack")
+        if kind is not None and kind not in CONTAINERS:
+            raise UserError(
+                f"{self.folder / PROVENANCE}: tracks are packed as {shown(kind)}, which is not known here; use the "
+                "dynprep that wrote it"
+            )
+        return kind
 
     def _path(self, place: Place) -> Path:
         names = self.provenance.get("layout", {})

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -98,10 +98,12 @@ def array_of(content: bytearray) -> NDArray[Any]:
     return np.ndarray(shape, dtype, content, file.tell(), order=order)
 
 
-def read_arrays(file: Path | io.BytesIO) -> dict[str, NDArray[Any]]:
-    """The arrays in a .npz file, by name."""
+def read_arrays(
+    file: Path | io.BytesIO, only: Sequence[str] | None = None
+) -> dict[str, NDArray[Any]]:
+    """The arrays in a .npz file, by name. only: the names of those that are read; KeyError for another."""
     with _HEADER, np.load(file, allow_pickle=False) as bundle:
-        return {key: bundle[key] for key in bundle.files}
+        return {key: bundle[key] for key in only or bundle.files}
 
 
 def free_bytes(folder: Path) -> int:

@@ -272,7 +272,11 @@ class PairTracks(Artefact):
 
     def between(self, query: int, target: int) -> Float32Array:
         """Tracks (N, 4) float32 from frame ``query`` to frame ``target``: x, y, occlusion, confidence."""
-        return self.form.decoded(self.files.array(f"{self._stem(query, target)}.npy"))
+        return self.form.decoded(self.written(query, target))
+
+    def written(self, query: int, target: int) -> AnyArray:
+        """As ``between``, in the dtype and with the scores that the file has."""
+        return self.files.array(f"{self._stem(query, target)}.npy")
 
     def query_pixels(self, query: int) -> Float32Array:
         """Query pixels (N, 2) of a frame as (x, y)."""

@@ -23,6 +23,7 @@ COMMANDS = {
     "validate": "validate",
     "export": "export",
     "check": "check",
+    "unpack": "unpack",
     "pick": "pick",
     "cite": "cite",
 }

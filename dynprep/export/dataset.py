@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dynprep.artefacts import Artefact
+from dynprep.artefacts.tracks import PairTracks, TrackForm
 from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.export import swap
@@ -24,7 +25,10 @@ from dynprep.export.written import (
 )
 from dynprep.foreign import Malformed, read_json
 from dynprep.links import LinkKind, place
+from dynprep.packing.kinds import CONTAINERS
+from dynprep.packing.packed import packed_tracks
 from dynprep.pipeline.plan import Plan, ScenePlan
+from dynprep.store import Result
 from dynprep.store.references import PROVENANCE, ProvenanceShape
 from dynprep.version import __version__
 
@@ -53,6 +57,7 @@ class DatasetWriter:
         """Raise UserError, before any work, if a scene's folder cannot be written, holds files of somebody else's
         where the dataset's would lie, or was filled by another job of this sweep."""
         check_target(self.root, plan.store.root)
+        self._check_packing(plan)
         for scene in plan.scenes:
             folder = self.folder(scene)
             last = _provenance(folder)
@@ -68,6 +73,18 @@ class DatasetWriter:
                 manifest = Manifest.of(folder)
                 self._shared_damage[folder] = shared_damage(manifest)
                 self._refuse_foreign(manifest, plan)
+
+    def _check_packing(self, plan: Plan) -> None:
+        """Raise UserError where the tracks cannot be packed as they were asked for."""
+        kind, tracks = self.names.pack, plan.all_stages.get(PairTracks.name)
+        if kind is None or tracks is None or PairTracks.name not in plan.exported():
+            return
+        CONTAINERS[kind].check_package()
+        formats = list(TrackForm.of(tracks.key_options()).formats)
+        if formats != ["npy"]:
+            raise UserError(
+                f"layout.pack={kind}: .npy alone is packed, flow.formats={formats} is set; use flow.formats=[npy]"
+            )
 
     def write(self, plan: Plan, scene: ScenePlan, verdict: Mapping[str, Any]) -> Path:
         """Make a scene's folder show its results and the verdict on them, and return it.
@@ -94,16 +111,17 @@ class DatasetWriter:
         manifest = Manifest(new)
         origins: dict[str, Any] = {}
         for artefact in artefacts:
-            result = scene.results[artefact.name]
-            linked = self.names.linked(artefact)
+            result, linked = self._shown(plan, scene, artefact)
             with ThreadPoolExecutor(cores()) as pool:
-                show = partial(show_file, result, new, link=self.link)
+                show = partial(show_file, result, new, link=self.link, stage=artefact.name)
                 shown = pool.map(show, linked.keys(), linked.values())
                 manifest.files.update(zip(linked.values(), shown, strict=True))
             for path, value in self.names.composed(artefact).items():
                 compose_file(manifest, path, value, artefact.name)
             for inner in self.names.folders(artefact):
                 origins[inner] = origin(scene.results[artefact.name])
+                if self._is_packed(artefact):
+                    origins[inner]["pack"] = self.names.pack
         made_of = {name: _closure(plan, scene, name) for name in plan.exported()}
         carried = self._carried(before, made_of)
         last = _provenance(folder)
@@ -134,6 +152,21 @@ class DatasetWriter:
         self._refuse_foreign(before, plan)
         swap.replace(folder)
         return folder
+
+    def _is_packed(self, artefact: Artefact) -> bool:
+        return self.names.pack is not None and isinstance(artefact, PairTracks)
+
+    def _shown(
+        self, plan: Plan, scene: ScenePlan, artefact: Artefact
+    ) -> tuple[Result, dict[str, str]]:
+        """The result that holds an artefact's files as the dataset has them, and their paths there by name."""
+        linked = self.names.linked(artefact)
+        if self.names.pack is None or not isinstance(artefact, PairTracks):
+            return scene.results[artefact.name], linked
+        result = packed_tracks(scene.read(), plan.store, self.names.pack)
+        folder = self.names.name_of(artefact.places[0])
+        files = (name for item in result.items().values() for name in item.files)
+        return result, {name: f"{folder}/{name}" for name in files}
 
     def _carried(
         self, before: Manifest, made_of: Mapping[str, Mapping[str, str]]

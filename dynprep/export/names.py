@@ -7,6 +7,7 @@ from dynprep.artefacts import Artefact
 from dynprep.artefacts.files import Place
 from dynprep.export.manifest import MANIFEST
 from dynprep.foreign import is_inside, shown
+from dynprep.packing.kinds import PackKind
 from dynprep.store.references import PROVENANCE
 
 
@@ -29,11 +30,13 @@ def _fixed_names() -> list[str]:
 class DatasetNames:
     """Folder and file names of a dataset, from the group ``layout``.
 
-    Its options are the places that the artefacts have; one that is left out has the default name.
+    Its options are the places that the artefacts have, of which one that is left out has the default name, and
+    ``pack``: how tracks are packed, None where every pair has its file.
     """
 
-    def __init__(self, **names: str) -> None:
+    def __init__(self, pack: PackKind | None = None, **names: str) -> None:
         """names: by option. Raises ValueError for names of which one lies in another or out of the dataset."""
+        self.pack = pack
         self.names = {k: posixpath.normpath(v) for k, v in {**_places(), **names}.items()}
         for name in self.names.values():
             if name.startswith(("/", "..")) or name == ".":
@@ -51,7 +54,7 @@ class DatasetNames:
     @classmethod
     def option_types(cls) -> dict[str, Any]:
         """The options that the configuration may set, with their types."""
-        return dict.fromkeys(_places(), str)
+        return {"pack": PackKind | None, **dict.fromkeys(_places(), str)}
 
     def name_of(self, place: Place) -> str:
         """The place's path in a scene's folder."""

@@ -10,8 +10,11 @@ from dynprep.artefacts.cameras import Cameras
 from dynprep.artefacts.depth_map import DepthMap
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.metric_disparity import MetricDisparity
+from dynprep.artefacts.tracks import PairTracks
 from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError
+from dynprep.packing.kinds import PackKind
+from dynprep.packing.packed import file_name
 from dynprep.scene.array_files import read_named_numbers, read_numbers
 from dynprep.scene.image_files import opened
 from dynprep.scene.poses.known import rigid
@@ -66,6 +69,9 @@ def _mixture_faults(scene: DatasetScene) -> Iterator[str]:
 
 def _artefact_faults(scene: DatasetScene, artefact: type[Artefact]) -> Iterator[str]:
     folder = scene.path_of(artefact)
+    if artefact is PairTracks and scene.packed is not None:
+        yield from _packed_faults(scene, scene.packed)
+        return
     try:
         names = scene.read(artefact).linked().get(artefact.places[0], [])
     except UserError as error:
@@ -78,6 +84,29 @@ def _artefact_faults(scene: DatasetScene, artefact: type[Artefact]) -> Iterator[
         path = folder / name
         if path.is_file() and (fault := _file_fault(path, scene, artefact)):
             yield f"{folder.name}/{name}: {fault}"
+
+
+def _packed_faults(scene: DatasetScene, kind: PackKind) -> Iterator[str]:
+    """Every query frame must have a packed file, which holds finite tracks in every target."""
+    folder = scene.path_of(PairTracks)
+    try:
+        tracks = scene.read(PairTracks)
+        names = {query: file_name(scene.stems[query], kind) for query in tracks.queries}
+    except UserError as error:
+        yield str(error)
+        return
+    missing = [name for name in names.values() if not (folder / name).is_file()]
+    if missing:
+        yield f"{folder.name}: {len(missing)} of {len(names)} files are missing, e.g. {missing[0]}"
+    for query, name in names.items():
+        if name in missing:
+            continue
+        try:
+            every = (tracks.between(query, target) for target in tracks.targets(query))
+            if not all(np.isfinite(values).all() for values in every):
+                yield f"{folder.name}/{name}: holds NaN or infinity"
+        except UserError as error:
+            yield f"{folder.name}/{name}: {str(error).removeprefix(f'{folder / name}: ')}"
 
 
 def _intrinsics_faults(scene: DatasetScene) -> Iterator[str]:

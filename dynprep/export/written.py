@@ -14,15 +14,17 @@ from dynprep.store import Result
 from dynprep.store.verified import remember
 
 
-def show_file(result: Result, folder: Path, file: str, path: str, link: LinkKind) -> WrittenFile:
-    """Show a file of the store at ``path`` in ``folder``."""
+def show_file(
+    result: Result, folder: Path, file: str, path: str, link: LinkKind, stage: str | None = None
+) -> WrittenFile:
+    """Show a file of the store at ``path`` in ``folder``. stage: that it shows, the result's own if it is None."""
     target = folder / path
     stored = result.checked_file(file)
     size, digest = result.fact(file)
     place(stored, target, link)
     remember(stored, digest)
     leads_to = os.readlink(target) if link == "symlink" else None
-    return WrittenFile(size, digest, result.recipe.stage, leads_to)
+    return WrittenFile(size, digest, stage or result.recipe.stage, leads_to)
 
 
 def compose_file(manifest: Manifest, path: str, value: Any, stage: str | None) -> None:

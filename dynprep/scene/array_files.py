@@ -1,7 +1,7 @@
 """Arrays in .npy and .npz files from outside: numbers alone, as many as the header says, within limits."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,10 +28,10 @@ def read_numbers(path: Path, mapped: bool = False) -> AnyArray:
     return _numbers(path, values)
 
 
-def read_named_numbers(path: Path) -> dict[str, AnyArray]:
-    """The arrays in the .npz file ``path``, by name. Raises UnreadableArray."""
+def read_named_numbers(path: Path, only: Sequence[str] | None = None) -> dict[str, AnyArray]:
+    """The arrays in the .npz file ``path``, by name. only: the names of those that are read. Raises UnreadableArray."""
     with _refused_in_one_line(path):
-        arrays = read_arrays(io.BytesIO(read_limited(path, _MOST_BYTES)))
+        arrays = read_arrays(io.BytesIO(read_limited(path, _MOST_BYTES)), only)
     return {name: _numbers(path, values) for name, values in arrays.items()}
 
 

@@ -1,0 +1,1 @@
+"""Tracks in one compressed file a query frame, for archives and transfer."""
