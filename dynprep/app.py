@@ -23,6 +23,7 @@ STEPS = (
     steps.execute,
     steps.judge,
     steps.export,
+    steps.send,
     steps.evaluate,
     steps.report,
     steps.record,

@@ -44,6 +44,7 @@ class _FolderShape(TypedDict, total=False):
     key: str
     options: dict[str, Any]
     pack: PackKind | None
+    licence: str | None
 
 
 class _Provenance(TypedDict, total=False):

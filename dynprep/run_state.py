@@ -13,6 +13,7 @@ from dynprep.job import Job
 from dynprep.pipeline.execute import versions
 from dynprep.pipeline.plan import Plan
 from dynprep.record import Record
+from dynprep.remote.address import RemotePath
 from dynprep.report.run_logger import RunLogger
 from dynprep.report.summary import Summary
 from dynprep.report.terminal import Terminal
@@ -25,7 +26,8 @@ class RunState:
 
     config: the composed configuration as plain values; choices: the choice of each group; folder: receives the
     record, the page and the media; settings: by ``resolve``; store, writers, plan, need (bytes of disk), summary,
-    logger: by ``plan``; seconds: that each step took, by its name; failures: scenes that are left out.
+    logger: by ``plan``; seconds: that each step took, by its name; failures: scenes that are left out;
+    sent_to: where the datasets go in the end, if that is elsewhere.
     """
 
     config: Mapping[str, Any]
@@ -44,6 +46,7 @@ class RunState:
     summary: Summary | None = None
     seconds: dict[str, float] = field(default_factory=dict)
     failures: FailedScenes = field(init=False)
+    sent_to: RemotePath | None = None
 
     def __post_init__(self) -> None:
         self.failures = FailedScenes(self.folder)

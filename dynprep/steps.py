@@ -12,9 +12,11 @@ from dynprep.artefacts.alignment import AlignmentFits
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.config.build import Settings, settings
+from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError
 from dynprep.export.dataset import VERDICT, DatasetWriter
 from dynprep.export.layouts import LayoutWriter
+from dynprep.export.validate import faults
 from dynprep.files import write_json
 from dynprep.latest import point_to_latest
 from dynprep.links import resolve_link
@@ -30,6 +32,8 @@ from dynprep.pipeline.faults import plain_errors
 from dynprep.pipeline.plan import Plan, ScenePlan, choose_stages, make_plan
 from dynprep.pipeline.trainer import one_thread_an_image
 from dynprep.record import describe_scenes
+from dynprep.remote.address import RemotePath, is_remote
+from dynprep.remote.push import check_writable, push_scene
 from dynprep.report.loggers import logger_of
 from dynprep.report.options import check_logger
 from dynprep.report.summary import Summary
@@ -48,6 +52,7 @@ from dynprep.verdicts.judge import JUDGED
 from dynprep.verdicts.judge import judge as judge_scene
 from dynprep.watch import Advance
 
+_UNSENT = "dataset"  # folder of the run that a dataset lies in before it is sent elsewhere
 _NAMED = 3  # scenes that a remark names
 _TAGGED = ("data", "resolution", "experiment")  # groups of no stage that tags name too
 
@@ -57,6 +62,10 @@ def resolve(run: RunState) -> None:
     one_thread_an_image()
     run.settings = chosen = settings(run.config, run.choices)
     check_logger(chosen.logger)
+    if is_remote(chosen.run.dataset_dir):
+        run.sent_to = RemotePath(chosen.run.dataset_dir)
+        check_writable(run.sent_to)
+        chosen.run.dataset_dir = str(run.folder / _UNSENT)
     if run.job.in_parallel and chosen.trainer.one_gpu_a_job:
         claim_gpu(chosen.trainer.devices, run.job.number or 0)
     chosen.trainer.check()
@@ -110,7 +119,7 @@ def plan(run: RunState) -> None:
             used = {
                 scene.name: {
                     **{stage: result.key for stage, result in scene.results.items()},
-                    **made_in(run.store, Path(scene.source.describe())),
+                    **made_in(run.store, scene.source.stored_at),
                 }
                 for scene in run.plan.scenes
             }
@@ -171,7 +180,7 @@ def _look_at_scenes(run: RunState) -> list[tuple[Source, Frames]]:
     stages = [stage for name, stage in chosen.stages.items() if name in checked]
     for whole in chosen.data.sources(run.store):
         with _may_fail(run, whole):
-            for source in _shots(run, whole):
+            for source in _shots(run, whole.prepared()):
                 for remark in source.remarks():
                     run.terminal.warn(remark)
                 frames = expected_frames(source.probe(), chosen.resolution)
@@ -340,6 +349,23 @@ def _write_layout(run: RunState, layout: LayoutStage) -> None:
         run.outcome.layouts.setdefault(layout.name, []).append(folder)
         if remark is not None:
             run.terminal.warn(remark)
+
+
+def send(run: RunState) -> None:
+    """Send the datasets and layouts elsewhere where ``dataset_dir`` is an address, if they are as the format says."""
+    if run.sent_to is None:
+        return
+    root = run.settings.dataset_dir
+    folders = [*run.outcome.datasets, *(f for group in run.outcome.layouts.values() for f in group)]
+    with run.terminal.follow("send", len(folders)) as advance:
+        for folder in folders:
+            scene = DatasetScene(folder) if folder in run.outcome.datasets else None
+            fault = next(faults(scene), None) if scene is not None else None
+            if fault is not None:
+                raise UserError(f"{folder}: is not sent to {run.sent_to}: {fault}")
+            push_scene(folder, run.sent_to / folder.relative_to(root).as_posix())
+            advance(1)
+    run.terminal.say(f"{len(folders)} folders sent to {run.sent_to}")
 
 
 def evaluate(run: RunState) -> None:

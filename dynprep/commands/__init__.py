@@ -24,6 +24,7 @@ COMMANDS = {
     "export": "export",
     "check": "check",
     "unpack": "unpack",
+    "push": "push",
     "pick": "pick",
     "cite": "cite",
 }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dynprep.config.compose import quoted
 from dynprep.errors import UserError
+from dynprep.remote.address import is_remote
 
 _PATHS = re.compile(
     r"(data\.(path|truth|sensor)|dataset_dir|store_dir|camera\.file|\w+\.(path|prompts|checkpoint))"
@@ -38,7 +39,9 @@ def as_typed(arguments: Sequence[str], is_multirun: bool) -> list[str]:
 
 def _word(argument: str, is_multirun: bool) -> Iterator[str]:
     name, is_override, value = argument.partition("=")
-    if not is_override and not argument.startswith("-") and Path(argument).expanduser().exists():
+    if is_remote(argument) and not is_override:
+        yield from ("data=video", f"data.path={_path(argument)}")
+    elif not is_override and not argument.startswith("-") and Path(argument).expanduser().exists():
         yield from _clip(Path(argument).expanduser())
     elif name == "stages" and "," in value and value[:1] != "[" and not is_multirun:
         yield f"stages=[{value}]"
@@ -75,6 +78,8 @@ def _path(value: str) -> str:
     """A path as Hydra takes it; several where a pattern matches several."""
     if not value or value[0] in _HYDRAS_OWN:
         return value
+    if is_remote(value):
+        return f"'{value}'" if "'" not in value and "," not in value else value
     path = Path(value).expanduser()
     if path.exists():
         return quoted(path)

@@ -88,7 +88,7 @@ class Settings:
 
     @property
     def dataset_dir(self) -> Path:
-        """The folder that receives one folder a scene."""
+        """The folder that receives one folder a scene; of an address, the one that it is sent from."""
         return Path(self.run.dataset_dir).expanduser()
 
     @property

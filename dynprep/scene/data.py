@@ -11,13 +11,16 @@ from typing import Annotated, Literal
 from dynprep.errors import UserError
 from dynprep.foreign import shown
 from dynprep.options import AtLeastOne, NotNegative, NotNegativeFloat, Positive, Range, Seed
+from dynprep.remote.address import RemotePath
+from dynprep.remote.download import files_in, folders_in
+from dynprep.remote.source import RemoteSource
 from dynprep.scene import demo, video
 from dynprep.scene.image_files import SUFFIXES
 from dynprep.scene.paths import check_shard, given_paths, of_shard
 from dynprep.scene.pictures import Background, FramesSource, listing, natural, scene_folder
 from dynprep.scene.source import OnError, Selection, Source
 from dynprep.scene.video import VideoSource
-from dynprep.store import Recipe, Store
+from dynprep.store import Recipe, Result, Store
 
 # folders whose own name says nothing of the scene: their parent's does
 _PLAIN_NAMES = {"images", "image", "frames", "rgb", "color", "jpegimages", "input", "imgs"}
@@ -92,7 +95,7 @@ class Data(ABC):
         """Results that ``sources`` makes in the store, by scene as keys by stage: known before they are made."""
         return {}
 
-    def _named(self, paths: Sequence[Path], names: Sequence[str]) -> list[str]:
+    def _named(self, paths: Sequence[Path | RemotePath], names: Sequence[str]) -> list[str]:
         if self.name is not None:
             if len(paths) > 1:
                 raise UserError(
@@ -183,10 +186,12 @@ class VideoData(Data):
     path: str | list[str] | None
 
     def sources(self, store: Store) -> list[Source]:
-        paths: list[Path] = []
+        paths: list[Path | RemotePath] = []
         left_out: list[str] = []
         for path in given_paths(self.path, "dog.mp4"):
-            if path.is_dir():
+            if isinstance(path, RemotePath):
+                paths += self._elsewhere(path)
+            elif path.is_dir():
                 left_out += _left_out(path, video.SUFFIXES)
                 inside = listing(path, video.SUFFIXES)
                 if not inside:
@@ -199,11 +204,34 @@ class VideoData(Data):
         names = self._named(paths, [p.stem for p in paths])
         chosen = of_shard(list(zip(paths, names, strict=True)), self.shard)
         sources = [
-            VideoSource(p, n, self.selection, self.on_error, truth=self._truth(n))
+            self._fetched_later(p, n, store) if isinstance(p, RemotePath) else self._source(p, n)
             for p, n in chosen
         ]
-        sources[0] = replace(sources[0], left_out=tuple(left_out))
-        return list(sources)
+        if isinstance(sources[0], VideoSource):
+            sources[0] = replace(sources[0], left_out=tuple(left_out))
+        return sources
+
+    def _source(self, path: Path, name: str, address: str | None = None) -> VideoSource:
+        truth = self._truth(name)
+        return VideoSource(path, name, self.selection, self.on_error, truth=truth, address=address)
+
+    def _fetched_later(self, place: RemotePath, name: str, store: Store) -> Source:
+        def open_local(result: Result) -> Source:
+            return self._source(result.file(place.name), name, str(place))
+
+        return RemoteSource(place, name, store, lambda: [place], open_local, self._truth(name))
+
+    @staticmethod
+    def _elsewhere(place: RemotePath) -> list[RemotePath]:
+        """The videos at an address: itself, or those of a folder or a pattern."""
+        if place.suffix in video.SUFFIXES and not set(place.address) & set("*?["):
+            return [place]  # whether it is there turns out when it is fetched
+        videos = files_in(place, video.SUFFIXES)
+        if not videos:
+            raise UserError(
+                f"{place}: holds no video ({', '.join(video.SUFFIXES)}); for image files use data=frames"
+            )
+        return videos
 
 
 @dataclass
@@ -215,9 +243,12 @@ class FramesData(Data):
     rate: Positive
 
     def sources(self, store: Store) -> list[Source]:
-        paths: list[Path] = []
+        paths: list[Path | RemotePath] = []
         left_out: list[str] = []
         for path in given_paths(self.path, "my_scene/images"):
+            if isinstance(path, RemotePath):
+                paths += self._elsewhere(path)
+                continue
             if path.is_file():
                 raise UserError(
                     f"{path}: is a file, data=frames takes a folder; for a video use data=video"
@@ -225,25 +256,42 @@ class FramesData(Data):
             folders, remarks = self._folders(path)
             paths += folders
             left_out += remarks
-        names = [
-            (p.resolve().parent if p.name.lower() in _PLAIN_NAMES else p.resolve()).name
-            for p in paths
-        ]
+        full = [p if isinstance(p, RemotePath) else p.resolve() for p in paths]
+        names = [(p.parent if p.name.lower() in _PLAIN_NAMES else p).name for p in full]
         named = list(zip(paths, self._named(paths, names), strict=True))
         sources = [
-            FramesSource(
-                p,
-                n,
-                self.selection,
-                self.on_error,
-                self.background,
-                self.rate,
-                truth=self._truth(n),
-            )
+            self._fetched_later(p, n, store) if isinstance(p, RemotePath) else self._source(p, n)
             for p, n in of_shard(named, self.shard)
         ]
-        sources[0] = replace(sources[0], left_out=tuple(left_out))
-        return list(sources)
+        if isinstance(sources[0], FramesSource):
+            sources[0] = replace(sources[0], left_out=tuple(left_out))
+        return sources
+
+    def _source(self, path: Path, name: str, address: str | None = None) -> FramesSource:
+        return FramesSource(
+            path,
+            name,
+            self.selection,
+            self.on_error,
+            self.background,
+            self.rate,
+            truth=self._truth(name),
+            address=address,
+        )
+
+    def _fetched_later(self, place: RemotePath, name: str, store: Store) -> Source:
+        def open_local(result: Result) -> Source:
+            return self._source(result.folder, name, str(place))
+
+        list_files = partial(files_in, place, SUFFIXES)
+        return RemoteSource(place, name, store, list_files, open_local, self._truth(name))
+
+    @staticmethod
+    def _elsewhere(place: RemotePath) -> list[RemotePath]:
+        """The folders of frames at an address: itself, or those that lie in it."""
+        if files_in(place, SUFFIXES):
+            return [place]
+        return folders_in(place) or [place]
 
     @staticmethod
     def _folders(path: Path) -> tuple[list[Path], list[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dynprep.errors import UserError
+from dynprep.remote.address import RemotePath, is_remote
 
 LIST = ".txt"  # how a file ends that lists paths, one a line
 _COMMENT = "#"  # how a line of such a file begins that is none
@@ -16,28 +17,33 @@ _SHARD = re.compile(r"(\d+)/(\d+)")
 Item = TypeVar("Item")
 
 
-def given_paths(path: str | list[str] | None, example: str) -> list[Path]:
-    """The files and folders that ``data.path`` names, in its order, those of a pattern by name.
+def given_paths(path: str | list[str] | None, example: str) -> list[Path | RemotePath]:
+    """The files and folders that ``data.path`` names, in its order, those of a pattern by name; addresses as they are.
 
     Raises UserError for one that does not exist, a pattern that matches nothing, and an empty list. example: for the
     message where nothing is set.
     """
     if not path:
         raise UserError(f"data.path is not set; say where the frames are, e.g. data.path={example}")
-    paths: list[Path] = []
+    paths: list[Path | RemotePath] = []
     for one in [path] if isinstance(path, str) else path:
-        paths += _listed(Path(one).expanduser())
+        paths += [RemotePath(one)] if is_remote(one) else _listed(Path(one).expanduser())
     return paths
 
 
-def _listed(path: Path) -> list[Path]:
+def _listed(path: Path) -> list[Path | RemotePath]:
     if path.suffix == LIST and path.is_file():
         lines = [line.strip() for line in path.read_text(errors="surrogateescape").splitlines()]
         named = [line for line in lines if line and not line.startswith(_COMMENT)]
         if not named:
             raise UserError(f"{path}: lists no path; write one a line")
         # of the list's own folder, wherever the command is given
-        return [_existing(path.parent / Path(line).expanduser(), str(path)) for line in named]
+        return [
+            RemotePath(line)
+            if is_remote(line)
+            else _existing(path.parent / Path(line).expanduser(), str(path))
+            for line in named
+        ]
     if path.exists():
         return [path]
     if set(_PATTERN) & set(str(path)):

@@ -100,6 +100,7 @@ class FramesSource(Source):
     truth: Path | None = None
     only: Part | None = None
     left_out: tuple[str, ...] = ()  # remarks on what lies there, too
+    address: str | None = None  # that it was fetched from
 
     def part(self, first: int, end: int, name: str) -> "FramesSource":
         part = replace(self, name=name, only=(first, end))
@@ -110,7 +111,11 @@ class FramesSource(Source):
         return list(self.left_out)
 
     def describe(self) -> str:
-        return str(self.path)
+        return self.address or str(self.path)
+
+    @property
+    def stored_at(self) -> Path:
+        return self.path
 
     @cached_property
     def chosen(self) -> list[tuple[int, Path]]:

@@ -71,6 +71,15 @@ class Source(ABC):
     sensor: Path | None = None  # folder of depth that came with the frames
     truth: Path | None = None  # folder of what is known to be true, for scores
 
+    def prepared(self) -> "Source":
+        """The scene ready to be read. Raises UserError where a clip that lies elsewhere cannot be fetched."""
+        return self
+
+    @property
+    def stored_at(self) -> Path | None:
+        """Where the clip lies on this machine, if it is one file or folder."""
+        return None
+
     @abstractmethod
     def probe(self) -> Probe:
         """Count and size, from headers alone. Raises UserError for what cannot be read."""

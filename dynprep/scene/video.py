@@ -88,6 +88,7 @@ class VideoSource(Source):
     camera: dict[int, list[float]] | None = field(default=None, repr=False)
     only: Part | None = None
     left_out: tuple[str, ...] = ()  # remarks on other files of its folder
+    address: str | None = None  # that it was fetched from
 
     def part(self, first: int, end: int, name: str) -> "VideoSource":
         part = replace(self, name=name, only=(first, end))
@@ -95,7 +96,11 @@ class VideoSource(Source):
         return part
 
     def describe(self) -> str:
-        return str(self.path)
+        return self.address or str(self.path)
+
+    @property
+    def stored_at(self) -> Path:
+        return self.path
 
     def intrinsics(self) -> dict[int, list[float]] | None:
         return self.camera

@@ -116,9 +116,9 @@ def remember_as_it_is(store: Store, reference: Reference) -> None:
     write_json(store.root / REFERENCES / f"{name}.json", asdict(reference), durable=True)
 
 
-def made_in(store: Store, path: Path) -> dict[str, str]:
+def made_in(store: Store, path: Path | None) -> dict[str, str]:
     """Stage and key of the result that holds ``path``; empty for a path outside of the store."""
-    if not path.is_absolute() or store.root not in path.parents:
+    if path is None or not path.is_absolute() or store.root not in path.parents:
         return {}
     parts = path.relative_to(store.root).parts
     return {parts[0]: parts[1]} if len(parts) > 1 else {}

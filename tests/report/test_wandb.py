@@ -99,7 +99,7 @@ def test_a_failed_run_is_there_and_says_so(run_here: RunHere, tmp_path: Path) ->
     assert "no mask" in (tmp_path / "run" / "report.html").read_text()
 
 
-LONG = ["data.count=16", "data.height=240", "data.width=320", "flow.rate=16", "stages=[tracks]", "logger=wandb",
+LONG = ["data.count=24", "data.height=240", "data.width=320", "flow.rate=16", "stages=[tracks]", "logger=wandb",
         "logger.samples=1", "report.page=false"]  # fmt: skip
 
 
