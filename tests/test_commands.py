@@ -58,6 +58,8 @@ def test_the_verbs_are_these() -> None:
         "validate",
         "export",
         "check",
+        "unpack",
+        "push",
         "pick",
         "cite",
     ]

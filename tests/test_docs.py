@@ -283,7 +283,9 @@ def test_the_notebook_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize("rate", [8, 16])
 def test_the_formats_snippet_reads_a_dataset(run_here: RunHere, rate: int) -> None:
-    (block,) = blocks((ROOT / "docs" / "format.md").read_text(), "python")
+    (block,) = [
+        b for b in blocks((ROOT / "docs" / "format.md").read_text(), "python") if "scene" in b
+    ]
     scene = run_here(*SMALL, f"flow.rate={rate}") / "dataset" / "demo"
     exec(compile(block, "docs/format.md", "exec"), {"scene": scene})
 
