@@ -10,7 +10,7 @@ from dynprep.files import free_bytes, human_bytes
 from dynprep.store.merge import merge
 from dynprep.store.stat import counts, users
 from dynprep.store.store import Store
-from dynprep.store.tools import StoredResult, contents, export, remove, unused, verify
+from dynprep.store.tools import StoredResult, contents, export, remove, unused, unused_of, verify
 
 # where runs from this folder keep results, unless store_dir says otherwise
 _DEFAULT = "outputs/store"
@@ -34,12 +34,12 @@ def _ls(store: Store, arguments: argparse.Namespace) -> int:
 
 def _du(store: Store, arguments: argparse.Namespace) -> int:
     everything = contents(store)
-    for stage in sorted({k.stage for k in everything}):
-        of_stage = [k for k in everything if k.stage == stage]
-        print(
-            f"{stage:<16} {len(of_stage):>5} results {human_bytes(sum(k.bytes for k in of_stage)):>9}"
-        )
-    free = sum(k.bytes for k in unused(store))
+    sizes: dict[str, list[int]] = {}
+    for stored in everything:
+        sizes.setdefault(stored.stage, []).append(stored.bytes)
+    for stage, each in sorted(sizes.items()):
+        print(f"{stage:<16} {len(each):>5} results {human_bytes(sum(each)):>9}")
+    free = sum(k.bytes for k in unused_of(everything))
     total = human_bytes(sum(k.bytes for k in everything))
     print(
         f"{'all':<16} {len(everything):>5} results {total:>9}, {human_bytes(free)} of them unused"

@@ -1,6 +1,7 @@
 """The folder of all results."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from typing import TypedDict, get_args
 from dynprep.errors import UserError
 from dynprep.files import TEMPORARY, write_json
 from dynprep.foreign import Malformed, read_json
+from dynprep.store.index import INDEX
 from dynprep.store.locks import Busy, Lock, LockKind, working_kind
 from dynprep.store.recipe import KEY_LENGTH, Recipe
 from dynprep.store.result import BEGINNING, SEAL, ItemWriter, Result
@@ -103,7 +105,7 @@ class Store:
         """The name of something in the folder that a store does not hold; None for an absent or empty one."""
         if not self.root.is_dir():
             return None
-        known = (LOCKS, REFERENCES, MARK)
+        known = (LOCKS, REFERENCES, MARK, INDEX)
         for path in sorted(self.root.iterdir()):
             if path.name in known or path.name.startswith(TEMPORARY):
                 continue
@@ -190,12 +192,12 @@ class Store:
 
 def is_result_folder(folder: Path) -> bool:
     """Whether a folder, and no link to one, is called like a result and holds a result's own files or nothing."""
-    if folder.is_symlink() or not folder.is_dir() or not is_key(folder.name):
+    if not is_key(folder.name) or folder.is_symlink() or not folder.is_dir():
         return False
+    if os.path.lexists(folder / SEAL):  # a finished result may have many files: they are not listed
+        return True
     names = {path.name for path in folder.iterdir()}
-    return (
-        not names or bool(names & {SEAL, BEGINNING}) or any(n.startswith("index.") for n in names)
-    )
+    return not names or BEGINNING in names or any(n.startswith("index.") for n in names)
 
 
 def is_key(name: str) -> bool:

@@ -4,7 +4,7 @@ import contextlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from dynprep.errors import UserError
 from dynprep.files import TEMPORARY
 from dynprep.foreign import read_json
 from dynprep.links import place, resolve_link
+from dynprep.store.index import Row, read_rows, stamp, write_rows
 from dynprep.store.locks import Busy
 from dynprep.store.recipe import Recipe
 from dynprep.store.references import (
@@ -23,7 +24,7 @@ from dynprep.store.references import (
 )
 from dynprep.store.result import BEGINNING, SEAL, Result
 from dynprep.store.seal import read_beginning, read_seal
-from dynprep.store.store import LOCKS, REFERENCES, Store, is_result_folder
+from dynprep.store.store import LOCKS, REFERENCES, Store, is_key, is_result_folder
 
 _FRESH = 3600.0  # seconds: what was written since may belong to a run that is under way
 
@@ -32,8 +33,8 @@ _FRESH = 3600.0  # seconds: what was written since may belong to a run that is u
 class StoredResult:
     """One result in the store.
 
-    bytes: on disk; is_complete: sealed; is_view: shows other results, and goes when one of those goes; made: when,
-    in seconds since 1970; users: runs and datasets that name it directly.
+    bytes: of its files, as its seal says where it is complete; is_complete: sealed; is_view: shows other results, and
+    goes when one of those goes; made: when, in seconds since 1970; users: runs and datasets that name it directly.
     """
 
     stage: str
@@ -55,52 +56,97 @@ def contents(store: Store) -> list[StoredResult]:
         if reference.alive():
             for name in reference.names():
                 users.setdefault(name, []).append(reference.run)
+    known = read_rows(store.root)
+    new: dict[tuple[str, str], Row] = {}
     results = []
-    for stage in sorted(p for p in store.root.iterdir() if p.is_dir() and not p.is_symlink()):
-        if stage.name in (LOCKS, REFERENCES):
-            continue
-        for folder in sorted(filter(is_result_folder, stage.iterdir())):
-            stored = _describe(stage.name, folder, users.get((stage.name, folder.name), []))
+    for stage, folder in _result_folders(store):
+        name = stage, folder.name
+        row = kept = known.get(name)
+        try:
+            status = os.stat(folder / SEAL)
+            if row is None or row.stamp != stamp(status):
+                row = _row(stage, folder, status)
+        except OSError:
+            row = None
+        if row is None:
+            stored = _unfinished(stage, folder, users.get(name, []))
             results += [stored] if stored is not None else []
+            continue
+        known.pop(name, None)
+        if row is not kept:
+            new[name] = row
+        complete = row.bytes, True, row.is_view, status.st_mtime, row.backend, row.inputs
+        results.append(
+            StoredResult(stage, folder.name, folder, *complete, tuple(users.get(name, [])))
+        )
+    write_rows(store.root, new, set(known))
     return sorted(results, key=lambda r: r.made)
 
 
-def _describe(stage: str, folder: Path, users: list[str]) -> StoredResult | None:
-    """The result in ``folder``; None where nothing in it says that it is that stage's and has that key."""
+def _result_folders(store: Store) -> Iterator[tuple[str, Path]]:
+    """Stage and folder of everything in the store that is called like a result, and is no link."""
+    with os.scandir(store.root) as entries:
+        stages = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
+    for stage in stages:
+        if stage in (LOCKS, REFERENCES):
+            continue
+        with os.scandir(store.root / stage) as entries:
+            names = sorted(
+                e.name for e in entries if is_key(e.name) and e.is_dir(follow_symlinks=False)
+            )
+        for name in names:
+            yield stage, store.root / stage / name
+
+
+def _row(stage: str, folder: Path, status: os.stat_result) -> Row | None:
+    """What a complete result's seal says; None where it is not that stage's, or has another key."""
     seal = read_seal(folder / SEAL, stage, folder.name)
-    begun = None if seal else read_beginning(folder / BEGINNING, stage, folder.name)
-    if seal is None and begun is None:
+    if seal is None:
         return None
-    recipe = seal.recipe if seal is not None else Recipe(**begun["recipe"]) if begun else None
-    assert recipe is not None
+    size = status.st_size + sum(size for size, _ in seal.files.values())
+    inputs = tuple(sorted(seal.recipe.inputs.items()))
+    is_view = bool(seal.facts.get("view"))
+    return Row(stamp(status), size, is_view, seal.recipe.backend, inputs)
+
+
+def _unfinished(stage: str, folder: Path, users: list[str]) -> StoredResult | None:
+    """A result that was begun; None where nothing says that it is that stage's and has that key."""
+    if not is_result_folder(folder):
+        return None
+    begun = read_beginning(folder / BEGINNING, stage, folder.name)
+    if begun is None:
+        return None
+    inputs = tuple(sorted(Recipe(**begun["recipe"]).inputs.items()))
+    made = folder.stat().st_mtime
+    size = _size(folder)
+    return StoredResult(
+        stage, folder.name, folder, size, False, False, made, "", inputs, tuple(users)
+    )
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files in a folder."""
     size = 0
     for file in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # a temporary name, renamed meanwhile
             size += 0 if file.is_dir() else file.stat().st_size
-    made = (folder / SEAL if seal else folder).stat().st_mtime
-    return StoredResult(
-        stage=stage,
-        key=folder.name,
-        folder=folder,
-        bytes=size,
-        is_complete=seal is not None,
-        is_view=seal is not None and bool(seal.facts.get("view")),
-        made=made,
-        backend=recipe.backend if seal is not None else "",
-        inputs=tuple(sorted(recipe.inputs.items())),
-        users=tuple(users),
-    )
+    return size
 
 
 def unused(store: Store) -> list[StoredResult]:
     """Results that no run or dataset that is still there refers to, and views of such results;
     unfinished ones too, unless something wrote to them in the last hour."""
-    everything = contents(store)
+    return unused_of(contents(store))
+
+
+def unused_of(everything: Sequence[StoredResult]) -> list[StoredResult]:
+    """As ``unused``, of all results of a store."""
     used = {k.key for k in everything if k.users}
     gone = []
     for stored in everything:
-        recent = time.time() - _newest(stored.folder) < _FRESH
-        if stored.users or (recent and not stored.is_complete):
+        if stored.users:
+            continue
+        if not stored.is_complete and time.time() - _newest(stored.folder) < _FRESH:
             continue
         shown = {key for name, key in stored.inputs if not name.startswith("file:")}
         if stored.is_view and shown and shown <= used:
