@@ -1,5 +1,6 @@
 """Multiruns through the real command line: shared work, failures, launchers, kills, searches."""
 
+import contextlib
 import csv
 import json
 import os
@@ -7,13 +8,16 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from omegaconf import DictConfig, OmegaConf
 
-from tests.conftest import PROVENANCE, SMALL, cli, fresh_cli, tree
+from dynprep.launchers.needs import needs_device
+from tests.conftest import PROVENANCE, ROOT, SMALL, cli, composed, fresh_cli, tree
 from tests.processes import Forked
 
 QUICK = [*SMALL, "logger=csv", "report.page=false", "compare.width=64", "hydra.sweep.dir=sweep"]
@@ -216,6 +220,79 @@ def test_a_job_that_its_cluster_takes_back_begins_again_and_goes_on(tmp_path: Pa
     [log] = (tmp_path / "sweep" / ".submitit").glob("*/*_log.out")
     assert log.read_text().count("Starting with") == 2
     assert [r["status"] for r in records(tmp_path / "sweep").values()] == ["done"]
+
+
+def ray_workers() -> list[int]:
+    """Processes of Ray that do a job, without the readers that they forked."""
+    titles: dict[int, tuple[str, int]] = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            title = (path / "cmdline").read_text()
+            parent = int((path / "stat").read_text().rpartition(")")[2].split()[1])
+            titles[int(path.name)] = title, parent
+    busy = {number for number, (title, _) in titles.items() if title.startswith("ray::_Worker.run")}
+    return sorted(number for number in busy if titles[number][1] not in busy)
+
+
+@pytest.mark.thorough
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+def test_a_lost_worker_of_a_ray_cluster_is_made_up_for(tmp_path: Path) -> None:
+    """Two workers do four jobs; one is killed in the middle of its job, which is begun again and goes on."""
+    pytest.importorskip("ray")
+    cluster = ["hydra/launcher=ray", "hydra.launcher.cpus=1", "hydra.launcher.workers=2"]
+    jobs = "alignment.inlier_share=0.1,0.2,0.3,0.4"
+    # as users start it: Ray ends its processes when Python exits
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *SHORT, *cluster, jobs]
+    sweep = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    workers: list[int] = []
+    killed = False
+    deadline = time.time() + 120
+    while sweep.poll() is None:
+        assert time.time() < deadline or sweep.kill()
+        workers += [number for number in ray_workers() if number not in workers]
+        if not killed and list((tmp_path / "outputs/store").glob("depth/*/index*")):
+            os.kill(workers[0], signal.SIGKILL)
+            killed = True
+        time.sleep(0.02)
+    _, said = sweep.communicate()
+    assert sweep.returncode == 0 and killed, said[-3000:]
+    assert [r["status"] for r in records(tmp_path / "sweep").values()] == ["done"] * 4
+    assert len(workers) == 3  # two, and the one that took the place of the one that was lost
+    total = made(tmp_path / "sweep")
+    assert total["alignment"] == 16
+
+
+def test_a_ray_cluster_that_is_not_there_and_wrong_options_are_one_line(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    for option, words in (
+        ("hydra.launcher.address=127.0.0.1:1", "no Ray cluster answers there"),
+        ("hydra.launcher.cpus=0", "cpus must be above 0"),
+    ):
+        done = cli(tmp_path, "-m", *SHORT, "hydra/launcher=ray", option, ALIGNMENTS)
+        assert done.returncode == 1 and words in done.stderr, done.stderr[-2000:]
+        assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "needed"),
+    [
+        ((), False),
+        (("depth=depth_anything_v2_small",), True),
+        (("depth=depth_anything_v2_small", "stages=[masks]"), False),
+        (("flow=alltracker_tiny", "stages=[tracks]"), True),
+        (("alignment.inlier_share=-1",), True),  # the job refuses that itself
+    ],
+)
+def test_a_job_that_runs_no_network_is_placed_without_a_gpu(
+    overrides: tuple[str, ...], needed: bool
+) -> None:
+    places = ("dataset_dir=a", "store_dir=b")
+    config, choices = composed((*overrides, *places))
+    # as a launcher sees it, before there is a folder for the job
+    config |= {"dataset_dir": "${hydra:runtime.output_dir}", "store_dir": "${hydra:runtime.cwd}"}
+    whole = OmegaConf.create({**config, "hydra": {"runtime": {"choices": choices}}})
+    assert isinstance(whole, DictConfig)
+    assert needs_device(whole) is needed
 
 
 @pytest.mark.thorough

@@ -31,6 +31,7 @@ from dynprep.config.hints import (
 )
 from dynprep.config.typed import trust_packages
 from dynprep.errors import UserError
+from dynprep.launchers.names import prefer_own_launchers
 from dynprep.search_result import winner
 from dynprep.stopping import STOPPED
 from dynprep.sweep import Sweep, current, in_process, tell_failed, unfinished
@@ -119,6 +120,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _start(arguments: list[str]) -> int:
     _composed.clear()
+    prefer_own_launchers()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises, and one line can be made of it here
     folders = conf_folders(arguments)
     try:

@@ -19,7 +19,6 @@ _ASIDE = (
 _EXTRAS = {  # choices that come with a package which is not installed by default
     "hydra/launcher/submitit_local": "slurm",
     "hydra/launcher/submitit_slurm": "slurm",
-    "hydra/launcher/ray": "ray",
     "hydra/sweeper/optuna": "search",
     "hydra/sweeper/sampler/tpe": "search",
 }
