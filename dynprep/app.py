@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dynprep import steps
-from dynprep.errors import UserError
+from dynprep.errors import NothingToDo, UserError
 from dynprep.export.dataset import VERDICT
 from dynprep.job import Job
 from dynprep.pipeline.faults import plain_errors
@@ -43,11 +43,16 @@ def run(
     with plain_errors("hydra.run.dir", folder):  # steps that write elsewhere say so themselves
         record = Record(folder, config, choices, job)
         state = RunState(config, choices, folder, job, record, terminal_of(job, folder))
-        with _failure_recorded(state):
-            for step in STEPS:
-                began = time.perf_counter()
-                step(state)
-                state.seconds[step.__name__] = time.perf_counter() - began
+        try:
+            with _failure_recorded(state):
+                for step in STEPS:
+                    began = time.perf_counter()
+                    step(state)
+                    state.seconds[step.__name__] = time.perf_counter() - began
+        except NothingToDo as error:
+            if job.sweep is None:
+                raise
+            return _nothing_done(state, str(error))
     if state.failures.reasons:
         raise state.failures.error(len(state.plan.scenes))
     count = sum(len(verdict.findings) for verdict in state.outcome.verdicts.values())
@@ -56,6 +61,21 @@ def run(
             f"verdict.strict=true: {count} findings, see {folder / VERDICT}; the dataset is written"
         )
     return state.outcome
+
+
+def _nothing_done(state: RunState, why: str) -> Summary:
+    """A job that has no scene is done: the others have them all."""
+    state.terminal.say(f"{state.job.title}: nothing to do; {why}")
+    nothing: dict[str, Any] = {"scenes": {}, "scores": {}, "consistency": {}, "datasets": []}
+    state.record.end(None, store=str(state.store.root), **nothing)
+    return Summary(
+        state.job.title,
+        state.folder,
+        state.job.command,
+        dict(state.config),
+        dict(state.choices),
+        {},
+    )
 
 
 @contextmanager
@@ -72,7 +92,7 @@ def _failure_recorded(state: RunState) -> Iterator[None]:
             status = FAILED
         if state.summary is None or not isinstance(error, Exception):
             if state.record.values["status"] == RUNNING:
-                state.record.end(failure, status)
+                state.record.end(failure, status, failed=state.failures.reasons)
             if state.logger is not None:
                 state.logger.abandon(failure)
             raise

@@ -19,6 +19,14 @@ class SceneError(UserError):
         super().__init__(message)
         self.scene = scene
 
+    def __reduce__(self) -> tuple[type["SceneError"], tuple[str, str]]:
+        """How it travels from a launcher's process: exceptions keep their message alone."""
+        return type(self), (self.scene, str(self))
+
+
+class NothingToDo(UserError):
+    """A job of a multirun that has no scene, where others have."""
+
 
 WARNING = "! "  # how a line begins that must be seen
 

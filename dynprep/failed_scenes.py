@@ -7,6 +7,7 @@ from pathlib import Path
 from dynprep.errors import SceneError, UserError, printable
 from dynprep.files import write_bytes
 from dynprep.pipeline.scene_failures import SceneFailures
+from dynprep.remote.address import is_remote
 
 FAILED_SCENES = "failed.txt"  # in a run's folder: what data.path= takes to try them again
 
@@ -21,7 +22,8 @@ class FailedScenes:
 
     def add(self, scene: str, place: str, reason: str) -> None:
         """Leave a scene out. place: path of its frames."""
-        self.reasons[scene], self.places[scene] = reason, str(Path(place).absolute())
+        where = place if is_remote(place) else str(Path(place).absolute())
+        self.reasons[scene], self.places[scene] = reason, where
         lines = [f"# {printable(self.reasons[n])}\n{self.places[n]}\n" for n in self.reasons]
         content = "".join(lines).encode(errors="surrogateescape")
         write_bytes(self.folder / FAILED_SCENES, content)

@@ -36,9 +36,14 @@ def label(number: int, overrides: Sequence[str]) -> str:
 
 def title(number: int, count: int | None = None) -> str:
     """Such as ``job 2/4``. number: from 0."""
-    if count is None:
-        count = json.loads(os.environ.get(_VARIED, "{}")).get("count")
-    return f"job {number + 1}" + (f"/{count}" if count else "")
+    of = announced_count() if count is None else count
+    return f"job {number + 1}" + (f"/{of}" if of else "")
+
+
+def announced_count() -> int | None:
+    """How many jobs there are; None where only Hydra knows."""
+    count: int | None = json.loads(os.environ.get(_VARIED, "{}")).get("count")
+    return count
 
 
 def _parsed(text: str) -> Override | None:

@@ -65,6 +65,9 @@ class RecordShape(TypedDict):
     scenes: NotRequired[dict[str, SceneShape]]
     scores: NotRequired[dict[str, dict[str, float]]]
     consistency: NotRequired[dict[str, dict[str, float]]]
+    verdicts: NotRequired[dict[str, list[str]]]
+    failed: NotRequired[dict[str, str]]
+    sizes: NotRequired[dict[str, str]]
 
 
 def read_record(folder: Path) -> RecordShape:

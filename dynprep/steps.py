@@ -14,6 +14,7 @@ from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.config.build import Settings, settings
 from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError
+from dynprep.evenly import evenly
 from dynprep.export.dataset import VERDICT, DatasetWriter
 from dynprep.export.layouts import LayoutWriter
 from dynprep.export.validate import faults
@@ -36,6 +37,7 @@ from dynprep.remote.address import RemotePath, is_remote
 from dynprep.remote.push import check_writable, push_scene
 from dynprep.report.loggers import logger_of
 from dynprep.report.options import check_logger
+from dynprep.report.scene_progress import sizes_of
 from dynprep.report.summary import Summary
 from dynprep.run_state import RunState
 from dynprep.scene.frames import Frames
@@ -43,6 +45,7 @@ from dynprep.scene.resolution import expected_frames
 from dynprep.scene.shots import describe_shots, split_at_cuts
 from dynprep.scene.source import Source
 from dynprep.scene.truth import Truth
+from dynprep.scene_logs import link_logs
 from dynprep.stages.layout import LayoutStage
 from dynprep.store import Store
 from dynprep.store.references import made_in, remember
@@ -136,7 +139,7 @@ def plan(run: RunState) -> None:
 def _begin(run: RunState) -> None:
     """Nothing is refused any more: the logger is told, and ``latest`` points here."""
     chosen = run.settings
-    name = "+".join(scene.name for scene in run.plan.scenes)
+    name = _name_of(run)
     name = name if run.job.number is None else f"{name}/{run.job.number}"
     summary = Summary(
         name, run.folder, run.job.command, dict(run.config), chosen.choices, versions()
@@ -148,6 +151,17 @@ def _begin(run: RunState) -> None:
     run.logger, run.summary = logger, summary
     if run.job.sweep is None:
         point_to_latest(run.folder)
+    elif run.job.in_parallel:
+        link_logs(run.job.sweep, run.folder, _names(run.plan))
+
+
+def _name_of(run: RunState) -> str:
+    """What the page and W&B call the run: its scenes, of many how many, and which part of all."""
+    names = _names(run.plan)
+    if len(names) <= _NAMED:
+        return "+".join(names)
+    part = f", part {shard}" if (shard := run.settings.data.shard) is not None else ""
+    return f"{len(names)} scenes{part}"
 
 
 def _tags(run: RunState) -> list[str]:
@@ -234,6 +248,7 @@ def execute(run: RunState) -> None:
     chosen, run_plan = run.settings, run.plan
     with plain_errors("dataset_dir", chosen.dataset_dir):
         run.terminal.plan(run_plan, chosen.choices, run.need)
+        run.terminal.follow_scenes(run_plan)
         early = {scene.name: EarlyVerdict(chosen.verdict, run.store) for scene in run_plan.scenes}
         layouts = {layout.name for layout in chosen.layouts}
         for name in run_plan.stages:
@@ -272,11 +287,17 @@ def _run_stage(run: RunState, name: str) -> StageRun:
     def watch(stage: str, total: int) -> AbstractContextManager[Advance]:
         return logger.stage(terminal.watch, stage, total)
 
+    if (progress := terminal.progress) is not None:
+        progress.failed = len(run.failures.reasons)
+        progress.begin(name, sizes_of(run.plan, name))
     trainer, batch_size = options.trainer, options.run.batch_size
+    logger.progress = progress
     done = run_stage(run.plan, name, trainer, batch_size, watch, terminal.say, notes)
     if notes is not None:
         notes.file.unlink(missing_ok=True)
     run.outcome.runs.append(done)
+    if progress is not None:
+        progress.end()
     terminal.done(done)
     return done
 
@@ -287,11 +308,16 @@ def _log_stage(run: RunState, done: StageRun) -> None:
 
     media = []
     if run.open_logger.wants_pictures:
-        for scene in run.plan.scenes:
+        for scene in _pictured(run):
             complete = scene.read().only(run.plan.complete_stages(scene))
             maker = MediaMaker(complete, run.folder / "media", run.store)
             media.append(maker.draw([done.name], run.settings.logger))
     run.open_logger.stage_done(done, media)
+
+
+def _pictured(run: RunState) -> list[ScenePlan]:
+    """The scenes whose pictures and videos are written."""
+    return evenly(run.plan.scenes, run.settings.logger.scenes)
 
 
 def _judge_what_is_ready(run: RunState, early: Mapping[str, EarlyVerdict], stage: str) -> None:
@@ -419,14 +445,16 @@ def report(run: RunState) -> None:
     summary, options = run.outcome, run.settings.logger
     with plain_errors("hydra.run.dir", run.folder):
         writer = ReportWriter(summary, several=len(run.plan.scenes) > 1)
+        pictured = _pictured(run)
         for scene in run.plan.scenes:
             complete = run.plan.complete_stages(scene)
             if Images.name not in complete:
                 continue
             results = scene.read().only(complete)
             follow = run.terminal.follow
-            maker = MediaMaker(results, run.folder / "media", run.store, follow)
-            summary.media.append(maker.make(complete, options))
+            if scene in pictured:
+                maker = MediaMaker(results, run.folder / "media", run.store, follow)
+                summary.media.append(maker.make(complete, options))
             if run.settings.report.page:
                 verdict = summary.verdicts.get(scene.name, Verdict())
                 view = scene_view(
@@ -460,6 +488,7 @@ def record(run: RunState) -> None:
         notes=summary.notes,
         verdicts={name: verdict.lines() for name, verdict in summary.verdicts.items()},
         failed=summary.failed,
+        sizes=summary.scenes,
     )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from rich.live import Live
 from rich.text import Text
 
 from dynprep import job_labels, stopping
+from dynprep.durations import duration
 from dynprep.errors import WARNING, printable
 from dynprep.foreign import Malformed, read_json
 from dynprep.latest import point_to_latest
@@ -103,11 +105,27 @@ class Sweep:
             if record["status"] == FAILED:
                 self._print(f"dynprep: {_title(record)} failed: {_words(record)}")
             else:
-                how = "done" if record["status"] == DONE else "stopped"
+                how = _how(record) if record["status"] == DONE else "stopped"
                 self._print(f"{_label(record)} {how}, {record['seconds']:.1f} s")
         if self.live is not None:
             running = [(n, r) for n, r in records.items() if r["status"] == RUNNING]
-            self.live.update(Text("\n").join(self._line(n, r) for n, r in running))
+            lines = [self._line(n, r) for n, r in running]
+            if (sum_up := self._sum_up(records)) is not None:
+                lines.append(Text(sum_up, style="cyan"))
+            self.live.update(Text("\n").join(lines))
+
+    def _sum_up(self, records: Mapping[str, Mapping[str, Any]]) -> str | None:
+        """Such as ``412 scenes in 26 of 64 jobs, 3 failed, 1 h 12 min left``; None before a job of several ended."""
+        ended = [r for r in records.values() if r["status"] == DONE]
+        scenes = sum(len(record.get("sizes", {})) for record in ended)
+        count = job_labels.announced_count()
+        if scenes <= len(ended) or not count:
+            return None
+        failed = sum(len(record.get("failed", {})) for record in ended)
+        passed = time.time() - self.began / 1e9
+        left = duration(passed / len(ended) * (count - len(ended)))
+        shown = f", {failed} failed" if failed else ""
+        return f"{scenes} scenes in {len(ended)} of {count} jobs{shown}, {left} left"
 
     def _pass_on_warnings(self, name: str) -> None:
         """Print what a job warns of, such as a licence, once for all jobs that do."""
@@ -140,6 +158,12 @@ class Sweep:
 
 def _label(record: Mapping[str, Any]) -> str:
     return job_labels.label(record.get("job") or 0, record["overrides"])
+
+
+def _how(record: Mapping[str, Any]) -> str:
+    """``done``, or how many of a job's scenes are."""
+    made, failed = len(record.get("sizes", {})), len(record.get("failed", {}))
+    return f"made {made} of {made + failed} scenes" if failed else "done"
 
 
 def _title(record: Mapping[str, Any]) -> str:

@@ -107,7 +107,7 @@ def test_a_clip_that_cannot_be_fetched_is_left_out(
     assert done.returncode == 1 and "gone.mp4: no such file" in done.stderr
     assert len(dynprep.open(tmp_path / "OUT" / "cat")) == 4
     (failed,) = (tmp_path / "outputs").rglob("failed.txt")
-    assert "s3://clips/gone.mp4" in failed.read_text()
+    assert "s3://clips/gone.mp4" in failed.read_text().splitlines()
 
 
 def test_folders_of_frames_elsewhere(run_here: RunHere, tmp_path: Path) -> None:

@@ -175,10 +175,14 @@ def _close(sweep: Sweep) -> int:
     if not records:
         return 0
     from dynprep.compare.make import compare_sweep
+    from dynprep.report.overview import are_shared_out, write_overview
 
     status = 0
     try:
-        compare_sweep(sweep.folder, list(records))
+        if are_shared_out(records):
+            print(f"overview    {write_overview(sweep.folder, records)}", file=sys.stderr)
+        else:
+            compare_sweep(sweep.folder, list(records))
     except Exception as error:  # the jobs' results are complete: say how they ended all the same
         if not isinstance(error, UserError | OSError):
             traceback.print_exc()

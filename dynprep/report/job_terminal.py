@@ -72,8 +72,14 @@ class JobTerminal(Terminal):
         how = "" if computed else ", all was in the store"
         for note in summary.notes:
             self.warn(note)
-        parts = [f"{self.job.title} done in {summary.seconds:.1f} s{how}", *said]
+        parts = [f"{self.job.title} {self._ended(summary)} in {summary.seconds:.1f} s{how}", *said]
         self.say(printable("; ".join(parts)))
+
+    @staticmethod
+    def _ended(summary: Summary) -> str:
+        """``done``, or how many of the scenes are."""
+        count = len(summary.scenes)
+        return f"made {count} of {count + len(summary.failed)} scenes" if summary.failed else "done"
 
 
 def terminal_of(job: Job, folder: Path) -> Terminal:

@@ -14,8 +14,9 @@ class LoggerOptions:
     """The group ``logger``.
 
     kind, mode, project, group: which logger, and how W&B is used; samples: frames of each stage that are written as
-    pictures; video_frames: of each video, at most; points: of point clouds; artifact: whether datasets are
-    described in W&B as artifacts; rerun: whether there is a Rerun recording.
+    pictures; scenes: whose pictures and videos are written, at most; video_frames: of each video, at most; points: of
+    point clouds; artifact: whether datasets are described in W&B as artifacts; rerun: whether there is a Rerun
+    recording.
     """
 
     kind: Literal["wandb", "csv", "none"]
@@ -23,6 +24,7 @@ class LoggerOptions:
     project: str
     group: str | None
     samples: AtLeastOne
+    scenes: AtLeastOne
     video_frames: AtLeastOne
     points: Annotated[int, Range(least=100)]
     artifact: bool

@@ -1,5 +1,7 @@
 """report.html: a run on one page that needs nothing else; of several scenes a list, and a page for each."""
 
+import base64
+import io
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,16 +9,22 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from PIL import Image
+
 from dynprep.files import write_bytes
 from dynprep.metrics.headlines import figures
 from dynprep.metrics.names import metric_name
+from dynprep.report.overview import RUN_PAGE as PAGE
+from dynprep.report.overview import SCENES, SceneRow, columns, rows_of_run
 from dynprep.report.scene_page import SceneView
 from dynprep.report.summary import Summary, split_details
 from dynprep.verdicts.finding import Verdict
 from dynprep.viewer.page import render
 
 _TEMPLATE = Path(__file__).with_name("report.html.j2")
-PAGE, SCENES = "report.html", "report"  # the page, and the folder of the scenes' own
+_CARDS = 8  # scenes that are shown as cards; more are a table
+_SMALL = 192  # pixels across the picture of a scene in a table
+_DATA = "base64,"  # before the content of an address that holds it
 
 
 @dataclass
@@ -33,11 +41,12 @@ class ReportWriter:
     def add(self, name: str, view: SceneView) -> None:
         """Take what is shown of a scene whose media are drawn."""
         scene = _scene(self.summary, name, view)
+        page = self.summary.folder / SCENES / f"{name}.html"
+        page.parent.mkdir(exist_ok=True)
+        _write_small(view.thumbnail, page.with_name(f"{name}.jpg"))
         if not self.several:
             self._scenes.append(scene)
             return
-        page = self.summary.folder / SCENES / f"{name}.html"
-        page.parent.mkdir(exist_ok=True)
         lines = self.summary.verdicts.get(name, Verdict()).lines()
         folders = [f for f in _folders(self.summary, page) if Path(f[1]).name == name]
         self._write(page, scene=scene, back=f"../{PAGE}", verdicts=lines, checks=0, folders=folders)
@@ -50,9 +59,13 @@ class ReportWriter:
     def end(self) -> Path:
         """Write the page, or the list; returns its path."""
         path = self.summary.folder / PAGE
-        shown = (
-            {"scenes": self._scenes} if self.several else {"scene": next(iter(self._scenes), None)}
-        )
+        if not self.several:
+            shown: dict[str, Any] = {"scene": next(iter(self._scenes), None)}
+        elif len(self._scenes) <= _CARDS:
+            shown = {"scenes": self._scenes}
+        else:
+            rows = self._rows(path.parent)
+            shown = {"rows": rows, "columns": columns(rows)}
         verdicts = [] if self.several else self.summary.verdict_lines()
         findings = sum(len(verdict.findings) for verdict in self.summary.verdicts.values())
         checks = 0 if findings else sum(v.checks for v in self.summary.verdicts.values())
@@ -61,11 +74,36 @@ class ReportWriter:
         )
         return path
 
+    def _rows(self, home: Path) -> list[SceneRow]:
+        summary = self.summary
+        record = {
+            "scores": summary.scores,
+            "consistency": summary.consistency,
+            "verdicts": {name: verdict.lines() for name, verdict in summary.verdicts.items()},
+            "sizes": summary.scenes,
+            "failed": summary.failed,
+            "datasets": summary.datasets,
+        }
+        return rows_of_run(summary.folder, record, home)
+
     def _write(self, path: Path, **values: Any) -> None:
         when = time.strftime("%Y-%m-%d %H:%M")
         gigabytes = self.summary.peak_memory / 1e9
         page = render(_TEMPLATE, s=self.summary, made=when, gigabytes=gigabytes, **values)
         write_bytes(path, page.encode())
+
+
+def _write_small(picture: str | None, path: Path) -> None:
+    """Write a scene's picture, given as a data: address, as a small file beside its page."""
+    if picture is None:
+        return
+    content = base64.b64decode(picture.partition(_DATA)[2])
+    with Image.open(io.BytesIO(content), formats=("JPEG", "PNG", "WEBP")) as image:
+        small = image.convert("RGB")
+        small.thumbnail((_SMALL, _SMALL))
+        buffer = io.BytesIO()
+        small.save(buffer, "JPEG", quality=80)
+    write_bytes(path, buffer.getvalue())
 
 
 def _scene(summary: Summary, name: str, view: SceneView) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dynprep.job import Job
 from dynprep.pipeline.execute import StageRun
 from dynprep.report.media import SceneMedia
 from dynprep.report.options import LoggerOptions
+from dynprep.report.scene_progress import SceneProgress
 from dynprep.report.summary import Summary
 from dynprep.watch import Advance, Watch
 
@@ -16,12 +17,14 @@ from dynprep.watch import Advance, Watch
 class RunLogger:
     """Told of a run in the order in which it happens; this one forgets everything.
 
-    options: the group ``logger``; job: how the run was asked for; closing: lines to print when all is over.
+    options: the group ``logger``; job: how the run was asked for; closing: lines to print when all is over;
+    progress: of the stage under way, in a run of many scenes.
     """
 
     options: LoggerOptions
     job: Job
     closing: list[str] = field(default_factory=list)
+    progress: SceneProgress | None = None
 
     def begin(self, summary: Summary, tags: Sequence[str]) -> None:
         """The run has a plan. tags: the choices of its groups, such as ``masks=motion``."""

@@ -25,12 +25,15 @@ from dynprep.errors import WARNING, folded, printable
 from dynprep.files import free_bytes, human_bytes
 from dynprep.pipeline.execute import StageRun
 from dynprep.pipeline.plan import Plan
+from dynprep.report.scene_progress import SceneProgress, progress_of
 from dynprep.report.summary import Summary, flat, means, split_details
 from dynprep.watch import Advance
 
 _PLAIN_WIDTH = 80  # of tables when nobody watches
 _VERDICT_LINES = 2
 _FEW = 4  # scenes that are shown one by one; of more it is their means, and the folder above them
+_NARROW_BAR = 12  # letters, beside a longer text
+_SAY_EVERY = 15.0  # seconds between two lines on how far it is, where nobody watches
 _GAP = (0, 1, 0, 0)  # beside columns: backends have long names
 _WORTH_A_LINE = (
     1.0  # seconds that a step after the stages takes before it is told of when nobody watches
@@ -45,6 +48,17 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="cyan")
 
 
+class _Scenes(ProgressColumn):
+    """Scenes that are done and failed, and the time that is left."""
+
+    def __init__(self, progress: SceneProgress) -> None:
+        super().__init__()
+        self._progress = progress
+
+    def render(self, task: Task) -> Text:
+        return Text(self._progress.text(), style="cyan")
+
+
 class Terminal:
     """Writes to standard error, so that standard output stays for results of commands."""
 
@@ -54,6 +68,13 @@ class Terminal:
             stderr=True, width=None if watched else _PLAIN_WIDTH, highlight=False
         )
         self.watched = watched
+        self.progress: SceneProgress | None = None  # of a run of many scenes
+        self._said = time.monotonic()
+
+    def follow_scenes(self, plan: Plan) -> None:
+        """Count scenes from now on, if there are many."""
+        if len(plan.scenes) > _FEW:
+            self.progress = progress_of(plan)
 
     def say(self, text: str) -> None:
         """One line; where people watch, folded between words: paths and names of repositories stay whole."""
@@ -126,20 +147,39 @@ class Terminal:
 
     @contextmanager
     def watch(self, name: str, total: int) -> Iterator[Advance]:
-        """A progress bar for a stage, where somebody watches."""
-        if not self.watched:
-            yield lambda count: None
-            return
-        columns = (
-            TextColumn("{task.description:13}"),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            _Rate(),
-            TimeRemainingColumn(compact=True),
+        """A progress bar for a stage, where somebody watches; else of many scenes a line now and then."""
+        counted = (
+            self.progress if self.progress is not None and self.progress.stage == name else None
         )
+        if not self.watched:
+            yield lambda count: self._count(name, counted, count)
+            return
+        columns: list[ProgressColumn] = [
+            TextColumn("{task.description:13}"),
+            BarColumn(bar_width=24 if counted is None else _NARROW_BAR),
+        ]
+        if counted is None:
+            columns += [MofNCompleteColumn(), _Rate(), TimeRemainingColumn(compact=True)]
+        else:
+            columns.append(_Scenes(counted))
         with Progress(*columns, console=self.console, transient=True) as progress:
             task = progress.add_task(name, total=total)
-            yield lambda count: progress.advance(task, count)
+
+            def advance(count: int) -> None:
+                if counted is not None:
+                    counted.advance(count)
+                progress.advance(task, count)
+
+            yield advance
+
+    def _count(self, name: str, counted: SceneProgress | None, count: int) -> None:
+        """Where nobody watches: how far it is, every so often."""
+        if counted is None:
+            return
+        counted.advance(count)
+        if time.monotonic() - self._said >= _SAY_EVERY:
+            self._said = time.monotonic()
+            self.say(f"{name}: {counted.text()}")
 
     @contextmanager
     def follow(self, name: str, total: int) -> Iterator[Advance]:

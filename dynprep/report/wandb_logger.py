@@ -17,7 +17,7 @@ from dynprep.export.dataset import VERDICT
 from dynprep.export.manifest import MANIFEST
 from dynprep.pipeline.execute import StageRun
 from dynprep.report.media import SceneMedia
-from dynprep.report.page import PAGE
+from dynprep.report.overview import RUN_PAGE as PAGE
 from dynprep.report.run_logger import RunLogger
 from dynprep.report.run_names import run_name
 from dynprep.report.summary import Summary
@@ -86,9 +86,17 @@ class WandbLogger(RunLogger):
                 advance(count)
                 if time.monotonic() - last >= _EVERY:
                     last = time.monotonic()
-                    self._run.log({f"progress/{name}": done / max(total, 1)})
+                    self._run.log({f"progress/{name}": done / max(total, 1), **self._counts()})
 
             yield follow
+
+    def _counts(self) -> dict[str, float]:
+        """Of many scenes: how many the stage under way has done, how many failed, and the seconds that are left."""
+        if self.progress is None:
+            return {}
+        left = self.progress.left()
+        known = {} if left is None else {"scenes/left_s": left}
+        return {"scenes/done": self.progress.done, "scenes/failed": self.progress.failed, **known}
 
     @property
     def wants_pictures(self) -> bool:
@@ -101,7 +109,7 @@ class WandbLogger(RunLogger):
             f"made/{run.name}": run.made,
             f"found/{run.name}": run.found,
         }
-        self._run.log({**values, **_panels(media)})
+        self._run.log({**values, **self._counts(), **_panels(media)})
 
     def end(self, summary: Summary) -> None:
         run, self._run = self._run, None
@@ -174,6 +182,10 @@ def _log_outcome(run: Any, summary: Summary) -> None:
     run.summary["verdict/findings"] = sum(len(v.findings) for v in findings.values())
     lines = [f"{scene}: {line}" for scene, v in findings.items() for line in v.lines()]
     run.summary["verdict"] = "; ".join(lines) or "nothing found"
+    run.summary["scenes/done"], run.summary["scenes/failed"] = (
+        len(summary.scenes),
+        len(summary.failed),
+    )
     run.summary["seconds"] = summary.seconds
     if summary.failure:
         run.summary["failure"] = summary.failure

@@ -6,7 +6,7 @@ from glob import glob
 from pathlib import Path
 from typing import TypeVar
 
-from dynprep.errors import UserError
+from dynprep.errors import NothingToDo, UserError
 from dynprep.remote.address import RemotePath, is_remote
 
 LIST = ".txt"  # how a file ends that lists paths, one a line
@@ -73,14 +73,14 @@ def check_shard(shard: str | None) -> None:
 
 
 def of_shard(items: Sequence[Item], shard: str | None) -> list[Item]:
-    """Every n-th item from number k on, for the shard ``k/n``; all where there is none. Raises UserError where none is
-    left."""
+    """Every n-th item from number k on, for the shard ``k/n``; all where there is none. Raises NothingToDo where none
+    is left."""
     if shard is None:
         return list(items)
     number, count = map(int, shard.split("/"))
     chosen = list(items[number::count])
     if not chosen:
-        raise UserError(
+        raise NothingToDo(
             f"data.shard={shard}: there are {len(items)} scenes, so this part is empty; use at most {len(items)} parts"
         )
     return chosen
