@@ -445,14 +445,14 @@ def report(run: RunState) -> None:
     summary, options = run.outcome, run.settings.logger
     with plain_errors("hydra.run.dir", run.folder):
         writer = ReportWriter(summary, several=len(run.plan.scenes) > 1)
-        pictured = _pictured(run)
+        pictured = {scene.name for scene in _pictured(run)}
         for scene in run.plan.scenes:
             complete = run.plan.complete_stages(scene)
             if Images.name not in complete:
                 continue
             results = scene.read().only(complete)
             follow = run.terminal.follow
-            if scene in pictured:
+            if scene.name in pictured:
                 maker = MediaMaker(results, run.folder / "media", run.store, follow)
                 summary.media.append(maker.make(complete, options))
             if run.settings.report.page:

@@ -18,6 +18,7 @@ Scores = dict[str, float]
 Picture = Callable[[Any, "SceneResults", str], UInt8Array]
 AnArtefact = TypeVar("AnArtefact", bound="Artefact")
 Value = TypeVar("Value")
+_ABSENT: Any = object()
 
 
 @dataclass(frozen=True)
@@ -183,10 +184,14 @@ class SceneResults:
 
     def once(self, what: Any, make: Callable[[], Value]) -> Value:
         """The value that ``make`` gives, made once in this process; ``what`` names it."""
-        if what not in self._cache:
-            self._cache[what] = make()
-        value: Value = self._cache[what]
+        value: Value = self._cache.get(what, _ABSENT)
+        if value is _ABSENT:
+            value = self._cache[what] = make()
         return value
+
+    def forget(self) -> None:
+        """Let go of what ``once`` keeps; it is made again where it is asked for."""
+        self._cache.clear()
 
     def number(self, stem: str) -> int:
         """The number of the frame called ``stem``: stems are zero-padded numbers."""

@@ -49,6 +49,11 @@ class FlowLinks:
         self.of = lru_cache(_CACHED)(self._links)
         self._field = lru_cache(_CACHED * len(self._distances))(self._shrunk)
 
+    def forget(self) -> None:
+        """Let go of what is kept: it and these links hold each other, until somebody collects such circles."""
+        self.of.cache_clear()
+        self._field.cache_clear()
+
     def _shrunk(self, query: int, target: int) -> Float32Array:
         field = self._flow.field(query, target)
         shrunk = cv2.resize(field, self._size[::-1], interpolation=cv2.INTER_AREA)

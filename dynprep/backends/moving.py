@@ -204,3 +204,6 @@ class _MovingClip:
             for start in range(0, len(self._frames), ahead):
                 numbers = range(start, min(start + ahead, len(self._frames)))
                 yield from pool.map(self._mask, numbers)
+        for kept in (self._speeds, self._evidence, self._trust):
+            kept.cache_clear()  # as with the links
+        self._links.forget()

@@ -22,9 +22,11 @@ from torch.multiprocessing.spawn import ProcessExitedException, ProcessRaisedExc
 from torch.utils.data import DataLoader, Dataset
 
 from dynprep import stopping
+from dynprep.artefacts.base import Scene
 from dynprep.cores import cores
 from dynprep.errors import SceneError, UserError
 from dynprep.pipeline.faults import explained, plain_errors
+from dynprep.pipeline.memory import give_back
 from dynprep.pipeline.refused import why_refused
 from dynprep.pipeline.scene_failures import SceneFailures
 from dynprep.pipeline.task import Task
@@ -54,11 +56,23 @@ def _start_reader(_: int) -> None:
     torch.set_num_threads(1)
 
 
+class _OneScene:
+    """Lets go of what a scene keeps in memory when work goes on with the next: tasks of a scene follow each other."""
+
+    _last: Scene | None = None
+
+    def at(self, scene: Scene) -> None:
+        """Work is at that scene."""
+        if self._last is not None and self._last is not scene:
+            self._last.forget()
+        self._last = scene
+
+
 class _Samples(Dataset[tuple[int, Any]]):
     """What readers give: a frame stage's sample for each task; of a scene stage nothing, since it reads itself."""
 
     def __init__(self, stage: Stage, tasks: Sequence[Task]) -> None:
-        self.stage, self.tasks = stage, tasks
+        self.stage, self.tasks, self.scene = stage, tasks, _OneScene()
 
     def __len__(self) -> int:
         return len(self.tasks)
@@ -67,6 +81,7 @@ class _Samples(Dataset[tuple[int, Any]]):
         task = self.tasks[index]
         if not isinstance(self.stage, FrameStage):
             return index, None
+        self.scene.at(task.scene)
         try:
             return index, self.stage.load(task.scene, task.item)
         except UserError as error:
@@ -159,6 +174,8 @@ class StageModule(L.LightningModule):
             except RuntimeError as error:
                 self._take_as_memory(error, 1)
             task.result.add(writer)
+            task.scene.forget()
+            give_back()
 
     def _take_as_memory(self, error: RuntimeError, tried: int) -> None:
         """Return where a GPU's library refuses what may be too large: fewer samples may do.
@@ -208,6 +225,7 @@ class StoreWriter(BasePredictionWriter):
         super().__init__(write_interval="batch")
         self.stage, self.tasks, self.threads, self.failures = stage, tasks, threads, failures
         self._pool: ThreadPoolExecutor | None = None
+        self._scene = _OneScene()
         self._waiting: deque[Future[None]] = deque()
         self.waited = 0.0  # seconds that the loop stood still for writers
 
@@ -225,6 +243,7 @@ class StoreWriter(BasePredictionWriter):
         if self._pool is None:
             self._pool = ThreadPoolExecutor(self.threads)
         for index, output in prediction:
+            self._scene.at(self.tasks[index].scene)
             self._waiting.append(self._pool.submit(self._write, self.tasks[index], output))
         # memory does not grow when disks are slow; yet one batch may wait while the next is computed
         while len(self._waiting) > max(2 * self.threads, len(prediction)):

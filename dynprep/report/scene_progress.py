@@ -77,9 +77,9 @@ def progress_of(plan: Plan) -> SceneProgress:
     todo: dict[str, int] = {}
     known: dict[str, float] = {}
     for name in plan.stages:
-        open_scenes = [s for s in plan.scenes if not plan.is_complete(name, s)]
-        todo[name] = len(open_scenes)
-        seals = [s.results[name].seal() for s in plan.scenes if s not in open_scenes]
+        complete = [s.results[name] for s in plan.scenes if plan.is_complete(name, s)]
+        todo[name] = len(plan.scenes) - len(complete)
+        seals = [result.seal() for result in complete]
         seconds = [seal.facts.get("seconds") for seal in seals if seal is not None]
         if measured := [float(value) for value in seconds if value]:
             known[name] = fmean(measured)
