@@ -162,8 +162,8 @@ def _label(record: Mapping[str, Any]) -> str:
 
 def _how(record: Mapping[str, Any]) -> str:
     """``done``, or how many of a job's scenes are."""
-    made, failed = len(record.get("sizes", {})), len(record.get("failed", {}))
-    return f"made {made} of {made + failed} scenes" if failed else "done"
+    complete, failed = len(record.get("sizes", {})), len(record.get("failed", {}))
+    return f"made {complete} of {complete + failed} scenes" if failed else "done"
 
 
 def _title(record: Mapping[str, Any]) -> str:

@@ -34,9 +34,8 @@ def main(arguments: Sequence[str]) -> int:
     check_writable(place)
     sent: list[DatasetScene] = []
     for scene in scenes:
-        found = list(faults(scene))
-        if found:
-            print(f"! {printable(str(scene.folder))}: not sent: {printable(found[0])}")
+        if (fault := next(faults(scene), None)) is not None:
+            print(f"! {printable(str(scene.folder))}: not sent: {printable(fault)}")
             continue
         pushed = push_scene(scene.folder, place / scene.name)
         print(f"{printable(str(place / scene.name))}: {pushed}", flush=True)

@@ -129,7 +129,7 @@ class RayLauncher(Launcher):
                 ray.init(address=self.address, log_to_driver=False, **options)
             except (ConnectionError, ValueError, RuntimeError) as error:
                 raise _no_cluster(self.address, str(error).strip().partition("\n")[0]) from None
-        return {name: float(count) for name, count in ray.cluster_resources().items()}  # type: ignore[no-untyped-call]
+        return {name: float(count) for name, count in ray.cluster_resources().items()}
 
 
 def _knock(address: str | None) -> None:
@@ -189,7 +189,10 @@ class _Pool:
             (done,), _ = ray.wait(list(running), num_returns=1)
             number, kind, worker = running.pop(done)
             ended[number] = ray.get(done)
-            idle.append((kind, worker))
+            if waiting[kind]:
+                idle.append((kind, worker))
+            else:  # a worker that found no room yet may need its place
+                ray.kill(worker)
         return [ended[number] for number in range(len(jobs))]
 
     def _worker(self, with_gpu: bool) -> Any:

@@ -30,12 +30,12 @@ class NpzContainer(Container):
         return buffer.getvalue()
 
     def query(self, path: Path) -> Float32Array:
-        found = read_named_numbers(path, (_FORMAT, _QUERY))
-        if int(found[_FORMAT]) != FORMAT:
+        arrays = read_named_numbers(path, (_FORMAT, _QUERY))
+        if int(arrays[_FORMAT]) != FORMAT:
             raise UnreadableArray(
-                f"{path}: is of format {found[_FORMAT]}, {FORMAT} is read; use the dynprep that wrote it"
+                f"{path}: is of format {arrays[_FORMAT]}, {FORMAT} is read; use the dynprep that wrote it"
             )
-        return found[_QUERY].astype(np.float32)
+        return arrays[_QUERY].astype(np.float32)
 
     def target(self, path: Path, stem: str) -> PackedTarget:
         try:
