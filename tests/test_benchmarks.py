@@ -22,7 +22,7 @@ runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_the_gpu_benchmark_runs_at_tiny_sizes_without_hydra_and_wandb(tmp_path: Path) -> None:
     out = tmp_path / "gpu.json"
     command = ["benchmarks.gpu", "--rehearse", "--only", "attention", "memory", "--out", str(out)]

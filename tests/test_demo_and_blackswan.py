@@ -51,6 +51,7 @@ def moved(points: np.ndarray, depth_m: np.ndarray, first: int, second: int) -> n
     return there[:, :2] / there[:, 2:3] * camera[:2] + camera[2:]
 
 
+@pytest.mark.thorough
 def test_real_frames_with_a_sensors_depth(run_fresh_cli: Cli, tmp_path: Path) -> None:
     done = run_fresh_cli(
         "data=frames", f"data.path={APC / 'images'}", "data.name=apc", "masks=motion",

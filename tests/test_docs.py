@@ -98,7 +98,7 @@ def contributed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return root, done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_adding_a_backend_as_contributing_says(contributed: tuple[Path, str]) -> None:
     root, said = contributed
     assert re.search(r"^depth +bright ", said, re.M)

@@ -165,7 +165,7 @@ def test_the_same_command_again_computes_nothing(
 @pytest.mark.parametrize(
     "launcher",
     [
-        "parallel",
+        pytest.param("parallel", marks=pytest.mark.thorough),
         pytest.param("submitit_local", marks=pytest.mark.thorough),
         pytest.param("ray", marks=pytest.mark.thorough),
     ],
@@ -321,7 +321,7 @@ def test_a_killed_sweep_goes_on(tmp_path: Path) -> None:
         assert tree(folders[0], PROVENANCE) == tree(folders[1], PROVENANCE)
 
 
-@pytest.mark.slow
+@pytest.mark.thorough
 def test_a_search_finds_the_best_setting(tmp_path: Path) -> None:
     pytest.importorskip("optuna")
     stages = "stages=[masks,metric_depth,depth,alignment]"

@@ -60,6 +60,7 @@ def stored(tmp_path: Path, stage: str) -> list[np.ndarray]:
     return [np.load(p) for p in sorted(only(tmp_path / "store" / stage).glob("*.npy"))]
 
 
+@pytest.mark.thorough
 def test_video_depth_anything_over_a_clip(
     weights: Callable[[str], Path], run_here: RunHere, tmp_path: Path
 ) -> None:

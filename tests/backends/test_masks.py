@@ -52,6 +52,7 @@ def masks(run_here: RunHere, frames: Path, *options: str) -> Path:
     )  # fmt: skip
 
 
+@pytest.mark.thorough
 def test_what_stands_still_in_between_is_found_there_too(
     run_here: RunHere, clip: tuple[Path, list[np.ndarray]]
 ) -> None:
@@ -90,6 +91,7 @@ def test_a_drawn_mask_is_kept_as_it_is_and_objects_have_their_ids(
     assert jaccard(ids[-1] == 2, clip[1][-1]) > 0.8
 
 
+@pytest.mark.thorough
 def test_what_moves_most_clearly_is_marked_by_itself(
     run_here: RunHere, clip: tuple[Path, list[np.ndarray]]
 ) -> None:

@@ -272,6 +272,7 @@ def test_another_network_is_refused(run_here: RunHere, tmp_path: Path) -> None:
         run(run_here, tmp_path, other, "masks.points=[[80,50,1]]")
 
 
+@pytest.mark.thorough
 def test_auto_marks_what_moves_most_clearly(
     run_here: RunHere, tmp_path: Path, weights: Path
 ) -> None:

@@ -88,6 +88,7 @@ def test_data_that_are_not_there_are_a_line_and_the_rest_is_looked_at(
     assert mark == "wrong" and "no such file or folder" in text
 
 
+@pytest.mark.thorough
 def test_weights_that_are_absent_are_open_not_well(run_main: Main, hub: Path) -> None:
     done = run_main("check", "experiment=adagar", "--json")
     assert done.returncode == 1 and json.loads(done.stdout)["well"] is False
@@ -222,6 +223,7 @@ def test_values_that_are_not_finite_in_half_precision_are_told(
     assert "in 16-true; use trainer.precision=bf16-true or 32-true" in wrong[0]
 
 
+@pytest.mark.thorough
 def test_what_was_recorded_finds_weights_that_changed(
     run_main: Main, hub: Path, tmp_path: Path
 ) -> None:

@@ -122,6 +122,7 @@ def test_user_intrinsics_reach_the_dataset(run_here: RunHere, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("small_store")
+@pytest.mark.thorough
 def test_alignment_choices(run_here: RunHere) -> None:
     reports = {}
     for choice in ("median", "lstsq", "huber", "sequence", "lstsq alignment.per=smooth"):

@@ -28,7 +28,7 @@ FIXTURES = Path(make_input.__file__).parent
 # by the marks of the case: the tiny network's long clips tell of windows what the full one's would
 CASES = {
     "full_T02_128x192": (), "tiny_T02_128x192": (), "full_T05_128x192": (), "tiny_T05_128x192": (),
-    "full_T16_128x192": pytest.mark.slow, "tiny_T16_128x192": pytest.mark.slow,
+    "full_T16_128x192": pytest.mark.thorough, "tiny_T16_128x192": pytest.mark.slow,
     "full_T20_136x200_q07": pytest.mark.thorough, "tiny_T37_128x128": pytest.mark.thorough,
 }  # fmt: skip
 
@@ -160,7 +160,8 @@ def readout(height: int, width: int, rate: int) -> tuple[np.ndarray, Readout]:
 @pytest.mark.parity
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("memory", "together"), [pytest.param(1e12, 1, marks=pytest.mark.thorough), (1e12, 3), (1e6, 1)]
+    ("memory", "together"),
+    [*(pytest.param(1e12, k, marks=pytest.mark.thorough) for k in (1, 3)), (1e6, 1)],
 )
 def test_all_pairs_are_upstreams(upstream: Upstream, memory: float, together: int) -> None:
     """Kept volumes, windows of several queries together, and volumes made in pieces."""

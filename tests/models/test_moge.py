@@ -87,7 +87,9 @@ def test_numbers_are_upstreams(
     assert off(found.metres.numpy(), upstream.numbers[f"{name}/forward/metric_scale"])[0] < 1e-5
 
 
-@pytest.mark.parametrize("name", ["landscape", "pair", "known_fov"])
+@pytest.mark.parametrize(
+    "name", ["landscape", pytest.param("pair", marks=pytest.mark.thorough), "known_fov"]
+)
 def test_depth_and_focal_length_are_upstreams(
     upstream: Upstream, outputs: Callable[[str], RawGeometry], name: str
 ) -> None:

@@ -19,7 +19,7 @@ from dynprep.weights.tensors import fit
 from tests.fixtures.unidepth import make_input, weights
 
 FIXTURES = Path(make_input.__file__).parent
-LARGER = {"480x854_rl9", "518x518", "640x360", "640x240"}
+LARGER = {"480x854", "518x518_Kclip", "480x854_rl9", "518x518", "640x360", "640x240"}
 CASES = (
     "200x700", "200x700_K", "210x370", "270x480", "480x854", "480x854_rl0", "480x854_rl9",
     "518x518", "518x518_Kclip", "640x240", "640x240_K", "640x360",

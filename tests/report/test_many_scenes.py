@@ -21,72 +21,64 @@ SCENES = 9
 QUICK = ("data=video", "data.path=clips", "stages=[masks]", "masks=none", "dataset_dir=OUT")
 
 
-@pytest.fixture(scope="module")
-def shared_out(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nine clips and one that is none, shared out over more jobs than there are clips."""
-    folder = tmp_path_factory.mktemp("many")
-    (folder / "clips").mkdir()
+@pytest.fixture
+def clips(tmp_path: Path) -> Path:
+    """A folder of nine clips and one that is none."""
+    folder = tmp_path / "clips"
+    folder.mkdir()
     for k in range(SCENES):
-        write_video(folder / "clips" / f"clip{k}.mp4", sliding(3 + k, 48, 64))
-    (folder / "clips" / "broken.mp4").write_text("no video")
-    done = fresh_cli(  # as users start it: a launcher ends its processes when Python exits
-        folder, "-m", *QUICK, "data.shard=range:12", "data.on_scene_error=skip", "logger=none",
+        write_video(folder / f"clip{k}.mp4", sliding(3 + k, 48, 64))
+    (folder / "broken.mp4").write_text("no video")
+    return folder
+
+
+@pytest.mark.usefixtures("clips")
+def test_a_multirun_of_more_parts_than_clips(tmp_path: Path) -> None:
+    # as users start it: a launcher ends its processes when Python exits
+    done = fresh_cli(
+        tmp_path, "-m", *QUICK, "data.shard=range:12", "data.on_scene_error=skip", "logger=none",
         "hydra/launcher=parallel", "hydra.sweep.dir=sweep", "report.width=48",
     )  # fmt: skip
     assert done.returncode == 1 and "Traceback" not in done.stderr, done.stderr[-3000:]
     assert "un-serialize" not in done.stderr
-    (folder / "said.txt").write_text(done.stderr)
-    return folder
-
-
-def test_parts_without_a_scene_are_done_and_failed_ones_are_named(shared_out: Path) -> None:
-    records = [json.loads(p.read_text()) for p in sorted((shared_out / "sweep").glob("*/run.json"))]
-    assert len(records) == 12
-    assert sum(r["status"] == "done" for r in records) == 11
+    # parts without a scene are done, and what failed is named
+    sweep = tmp_path / "sweep"
+    records = [json.loads(p.read_text()) for p in sorted(sweep.glob("*/run.json"))]
+    assert len(records) == 12 and sum(r["status"] == "done" for r in records) == 11
     assert sum(r["status"] == "done" and not r["scenes"] for r in records) == 2
-    said = (shared_out / "said.txt").read_text()
-    assert "broken.mp4: not a video" in said and "overview    " in said
-    assert sorted(p.name for p in (shared_out / "OUT").iterdir()) == [
-        f"clip{k}" for k in range(SCENES)
-    ]
-
-
-def test_a_jobs_log_has_the_name_of_its_scene(shared_out: Path) -> None:
-    logs = shared_out / "sweep" / "logs"
-    assert {p.name for p in logs.iterdir()} == {f"clip{k}.log" for k in range(SCENES)}
-    assert "data.shard=" in (logs / "clip3.log").read_text().splitlines()[0]
-
-
-def test_one_page_lists_the_scenes_of_all_jobs(shared_out: Path, tmp_path: Path) -> None:
-    page_file = shared_out / "sweep" / "overview.html"
-    with opened(page_file.as_uri(), tmp_path / "profile") as page:
+    assert "broken.mp4: not a video" in done.stderr and "overview    " in done.stderr
+    names = [f"clip{k}" for k in range(SCENES)]
+    assert sorted(p.name for p in (tmp_path / "OUT").iterdir()) == names
+    # a job's log has the name of its scene
+    assert {p.name for p in (sweep / "logs").iterdir()} == {f"{name}.log" for name in names}
+    assert "data.shard=" in (sweep / "logs" / "clip3.log").read_text().splitlines()[0]
+    # one page lists the scenes of all jobs
+    with opened((sweep / "overview.html").as_uri(), tmp_path / "profile") as page:
         shown = "[...document.querySelectorAll('tbody tr')].filter(r => !r.hidden)"
-        names = f"return {shown}.map(r => r.cells[1].dataset.value)"
-        rows = page.run(names)
+        listed = f"return {shown}.map(r => r.cells[1].dataset.value)"
+        rows = page.run(listed)
         assert rows[0] == "broken" and len(rows) == SCENES + 1
         page.run("document.querySelectorAll('button[data-by]')[1].click()")  # by frames
-        assert page.run(names)[1:] == [f"clip{k}" for k in range(SCENES)]
+        assert page.run(listed)[1:] == names
         page.run("document.querySelectorAll('button[data-by]')[1].click()")
-        assert page.run(names)[0] == f"clip{SCENES - 1}"
+        assert page.run(listed)[0] == names[-1]
         page.run(
             "const f = document.getElementById('filter'); f.value = 'CLIP4'; f.dispatchEvent(new Event('input'))"
         )
-        assert page.run(names) == ["clip4"]
+        assert page.run(listed) == ["clip4"]
         assert page.run("return document.getElementById('shown').textContent") == "1 of 10 scenes"
-        broken = page.run(
-            "return [...document.images].filter(i => i.complete && !i.naturalWidth).length"
-        )
-        assert broken == 0 and page.problems() == []
+        broken = "[...document.images].filter(i => i.complete && !i.naturalWidth).length"
+        assert page.run(f"return {broken}") == 0 and page.problems() == []
         page.run("document.querySelector('tbody tr:not([hidden]) a').click()")
         page.wait("document.title === 'dynprep: clip4'")
 
 
 def test_a_run_of_many_scenes_has_a_table_and_few_pictures(
-    shared_out: Path, run_here: RunHere, tmp_path: Path
+    clips: Path, run_here: RunHere, tmp_path: Path
 ) -> None:
     with pytest.raises(UserError, match="1 of 10 scenes failed"):
         run_here(
-            "data=video", f"data.path={shared_out / 'clips'}", *QUICK[2:4], "data.on_scene_error=skip",
+            "data=video", f"data.path={clips}", *QUICK[2:4], "data.on_scene_error=skip",
             "report.page=true", "report.width=48", "logger=wandb", "logger.samples=1", "logger.scenes=3",
         )  # fmt: skip
     out = tmp_path / "run"
@@ -100,8 +92,8 @@ def test_a_run_of_many_scenes_has_a_table_and_few_pictures(
     assert counted and {int(row["scenes/failed"]) for row in counted} == {1}
 
 
-def test_the_terminal_counts_scenes(shared_out: Path) -> None:
-    process = Forked(shared_out, *QUICK[:-1], "logger=none", "report.page=false", "store_dir=other",
+def test_the_terminal_counts_scenes(clips: Path) -> None:
+    process = Forked(clips.parent, *QUICK[:-1], "logger=none", "report.page=false", "store_dir=other",
                      "data.on_scene_error=skip", columns=80)  # fmt: skip
     written = process.wait().stderr
     assert re.search(rf"images +[^\n]*\d+/{SCENES} scenes, 1 failed", written), written[-3000:]
