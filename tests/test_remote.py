@@ -142,6 +142,10 @@ def test_a_dataset_is_pushed_whole_with_a_card(
     (sent / "notes.txt").write_text("mine")
     (tmp_path / "there" / "README.md").write_text("my own words")
     (sent / "dynprep_files.json").unlink()
+    refused = run_main("push", str(scene), address)  # nothing says that these files are a push's
+    assert refused.returncode == 1 and "that dynprep did not send" in refused.stderr
+    assert not (sent / "masks" / "00003.png").exists()
+    (sent / ".dynprep-unfinished").touch()
     third = run_main("push", str(scene), address)
     assert third.returncode == 0 and "stays as it is" in third.stdout
     assert tree(sent, ("dynprep_files.json", "notes.txt")) == tree(scene, ("dynprep_files.json",))

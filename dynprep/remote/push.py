@@ -14,6 +14,7 @@ from dynprep.remote.hub import check_account, push_to_hub, write_to_hub
 from dynprep.remote.pushed import Pushed
 from dynprep.store.references import PROVENANCE
 
+_UNFINISHED = ".dynprep-unfinished"  # a file: a push has begun there, and may go on
 _AT_ONCE = 256  # files that a file system is given together
 
 
@@ -42,6 +43,9 @@ def push_scene(folder: Path, place: RemotePath) -> Pushed:
         return push_to_hub(folder, files, before.keys() - files.keys(), place)
     system, path = place.file_system()
     with plain_remote_errors(place):
+        if not before:
+            _refuse_foreign(system, path, files, place)
+        system.pipe_file(f"{path}/{_UNFINISHED}", b"")
         if system.exists(f"{path}/{PROVENANCE}"):
             system.rm_file(f"{path}/{PROVENANCE}")  # from now on the scene is not whole
         new = [name for name, digest in files.items() if before.get(name) != digest]
@@ -55,8 +59,22 @@ def push_scene(folder: Path, place: RemotePath) -> Pushed:
         system.pipe_file(f"{path}/{MANIFEST}", json.dumps(known, indent=1).encode())
         if PROVENANCE in files:
             system.put_file(str(folder / PROVENANCE), f"{path}/{PROVENANCE}")
+        system.rm_file(f"{path}/{_UNFINISHED}")
     size = sum((folder / name).stat().st_size for name in new)
     return Pushed(len(new), size, len(files) - len(new))
+
+
+def _refuse_foreign(system: Any, path: str, files: dict[str, str], place: RemotePath) -> None:
+    """Raise UserError for files that lie where the scene's would and that no push began to send."""
+    system.invalidate_cache()
+    start = len(path.rstrip("/")) + 1
+    there = {name[start:] for name in system.find(path)} if system.exists(path) else set()
+    if _UNFINISHED in there:
+        return
+    if foreign := sorted(there & files.keys()):
+        raise UserError(
+            f"{place}: holds {len(foreign)} files that dynprep did not send, e.g. {foreign[0]}; choose another address"
+        )
 
 
 def _files(folder: Path) -> dict[str, str]:
