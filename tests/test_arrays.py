@@ -24,7 +24,8 @@ from dynprep.models.unidepth.camera import pinhole
 from dynprep.models.unidepth.config import VARIANTS
 from dynprep.models.unidepth.rays import ray_features, unit_rays
 from dynprep.vision.affine import huber, least_squares, median_ratio, spread_ratio
-from dynprep.vision.bundle import BundleState, Link, refine
+from dynprep.vision.bundle import BundleState, Link
+from dynprep.vision.bundle_adjustment import refine
 from dynprep.vision.chain import Limits, follow
 from dynprep.vision.dis import Dis, grey
 from dynprep.vision.edge_aware import spread

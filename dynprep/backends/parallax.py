@@ -17,20 +17,23 @@ from dynprep.scene.source import Source
 from dynprep.stages.base import Stage
 from dynprep.vision.edge_aware import spread
 
+_BEYOND = 1.2  # times the plausible range of inverse depths, at either end
+
 
 @dataclass(frozen=True)
 class ParallaxDepthSample:
     """What one frame needs.
 
     rgb (H, W, 3); maps: what motion says, (h, w) each; hidden (H, W): pixels to fill; limits: least and greatest
-    plausible inverse depth; intrinsics [fx, fy, cx, cy] in pixels of ``images/``; metres: of the path's unit, None
-    where they are unknown.
+    plausible inverse depth; noise: own motion, in working pixels a frame, that static points seem to have; intrinsics
+    [fx, fy, cx, cy] in pixels of ``images/``; metres: of the path's unit, None where they are unknown.
     """
 
     rgb: UInt8Array
     maps: Parallax
     hidden: BoolArray
     limits: tuple[float, float]
+    noise: float
     intrinsics: Float64Array
     metres: float | None
 
@@ -42,6 +45,7 @@ class DepthFromParallax(Stage):
     fill_masked: bool
     mask_margin: Share
     half_known: Positive
+    half_still: Positive
     strength: Positive
     sigma: Positive
 
@@ -70,16 +74,20 @@ class DepthFromParallax(Stage):
         maps = scene[ParallaxMaps].of(item)
         limits = (poses.farthest, poses.nearest)
         intrinsics = scene[CameraPath].camera(scene[Intrinsics], item)
-        return ParallaxDepthSample(rgb, maps, hidden, limits, intrinsics, poses.metres)
+        noise = poses.noise * maps.motion.shape[1] / rgb.shape[1]
+        return ParallaxDepthSample(rgb, maps, hidden, limits, noise, intrinsics, poses.metres)
 
     def inverse_depth(self, s: ParallaxDepthSample) -> Float32Array:
         """Inverse depth (H, W), positive; 1 is the clip's median."""
         size = s.rgb.shape[1::-1]
-        low, high = s.limits
+        # what is a bit off the usual range may be real
+        low, high = s.limits[0] / _BEYOND, s.limits[1] * _BEYOND
         # a pixel counts half when its standard deviation is this share of the clip's median
         known = s.maps.information / (s.maps.information + 1 / self.half_known**2)
-        # what lies behind infinity moves on its own; what is a bit off the usual range may be real
-        known = known * (s.maps.inverse_depth > low / 2) * (s.maps.inverse_depth < high * 2)
+        # depth of what moves on its own is none: water, leaves, and what the masks have missed
+        known = known / (1 + (s.maps.motion / max(self.half_still * s.noise, 1e-6)) ** 2)
+        # what lies behind infinity, or far beyond the usual range, moves on its own
+        known = known * (s.maps.inverse_depth > low) * (s.maps.inverse_depth < high)
         # enlarged together, so that values that are not known do not bleed into their neighbours
         known = known.astype(np.float32)
         weighted = np.where(known > 0, s.maps.inverse_depth, 0) * known
@@ -92,4 +100,4 @@ class DepthFromParallax(Stage):
         longest = max(size)
         filled = spread(z, known, s.rgb, (self.strength * longest) ** 2, self.sigma)
         # what is well known stays; smoothing is for the rest
-        return np.clip(known * z + (1 - known) * filled, low / 2, high * 2).astype(np.float32)
+        return np.clip(known * z + (1 - known) * filled, low, high).astype(np.float32)

@@ -14,6 +14,7 @@ from dynprep.artefacts.base import Artefact, Scene
 from dynprep.artefacts.images import Images
 from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.motion import CameraPath, OpticalFlow, Poses, with_focal
+from dynprep.cores import same_sums
 from dynprep.options import (
     AtLeastOne,
     NotNegative,
@@ -29,12 +30,13 @@ from dynprep.stages.base import SceneStage
 from dynprep.store import ItemWriter
 from dynprep.vision import bundle
 from dynprep.vision.bundle import Link
+from dynprep.vision.bundle_adjustment import refine, residual
 from dynprep.vision.epipolar import beyond_rotation, first_path, triangulate
-from dynprep.vision.focal import FocalEstimate, best_focal, residual
+from dynprep.vision.focal import FocalEstimate, best_focal
 from dynprep.vision.sampling import inside, pixel_grid
 from dynprep.vision.sliding import Links, MeasuredPath, go_on_from, last_frames, windows
 
-_RANGE = (0.02, 50.0)  # of inverse depths at first, where the clip's median is 1
+_RANGE = (0.02, 50.0)  # of inverse depths where the clip's median is 1: what lies outside is noise
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,8 @@ class CameraPathStage(SceneStage):
         return (Images, Intrinsics, OpticalFlow)
 
     def run(self, scene: Scene, writer: ItemWriter) -> None:
-        poses, notes = self._path(scene)
+        with same_sums():
+            poses, notes = self._path(scene)
         CameraPath.write(writer, scene.frames, poses)
         for note in notes:
             writer.note(note)
@@ -132,7 +135,9 @@ class CameraPathStage(SceneStage):
         noise = measured.noise(nearest, farthest, pixel)
         notes = []
         translation = measured.translation
-        if measured.median_parallax() < self.least_parallax * frames.width * pixel:
+        still = measured.median_parallax() < self.least_parallax * frames.width * pixel
+        # more than half of a clip lies at infinity: a translation near 0 explains what moves on its own
+        if still or high > _RANGE[1]:
             # what is left of translation is noise, and depth made of it would be invented
             translation = np.zeros_like(translation)
             notes.append(
@@ -267,7 +272,7 @@ class BundleOdometry(CameraPathStage):
         if before is not None:
             go_on_from(state, before)
         fixed = self._fixed(before)
-        bundle.refine(state, list(links.values()), sigma, self.iterations, self.prior, fixed)
+        refine(state, list(links.values()), sigma, self.iterations, self.prior, fixed)
         return state
 
     def _first_depths(self, state: bundle.BundleState, links: Links, sigma: float) -> None:

@@ -4,8 +4,6 @@ A wrong focal length bends the scene so that no path of the camera explains the 
 is repeated with several, and the robust residual, in pixels, tells which fits: its minimum over the logarithm of the
 focal length. A camera that goes sideways without turning, or does not go at all, leaves the residual flat, and nothing
 is said then.
-
-Shapes: N points of a grid.
 """
 
 from collections.abc import Callable
@@ -14,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynprep.arrays import Float64Array
-from dynprep.vision.bundle import BundleState, Link, relative
 
 _RISE = (
     0.05  # share of the least residual: what is higher is worse beyond what flow's errors do to it
@@ -23,8 +20,6 @@ _STEPS = 7  # focal lengths that are tried over the range at first
 _OTHER = 2.0  # times the least residual: other solutions that cost more are none
 _LEAST_SPREAD = 0.05  # what distortion and an off-centre principal point do, which are not modelled
 _FINER = 2  # rounds in which the two gaps beside the best one are halved
-_LEAST_DEPTH = 1e-3  # of a projected point, as in the bundle adjustment
-_BEHIND = 25.0  # squared residual, in sigma², that a point behind the camera counts as
 
 
 @dataclass(frozen=True)
@@ -33,21 +28,6 @@ class FocalEstimate:
 
     factor: float
     spread: float
-
-
-def residual(state: BundleState, links: list[Link], sigma: float) -> float:
-    """Mean Cauchy residual of a clip in units of sigma², sigma being in normalised image coordinates."""
-    total = weight = 0.0
-    for link in links:
-        rotation, translation = relative(state, link.source, link.target)
-        z = state.inverse_depth[link.source]
-        y = state.rays @ rotation.T + z[:, None] * translation
-        ahead = y[:, 2] > _LEAST_DEPTH
-        uv = y[:, :2] / np.where(ahead, y[:, 2], 1.0)[:, None]
-        square = ((link.seen - uv) ** 2).sum(-1) / sigma**2
-        total += float((link.weight * np.log1p(np.where(ahead, square, _BEHIND))).sum())
-        weight += float(link.weight.sum())
-    return total / weight if weight else 0.0
 
 
 def best_focal(

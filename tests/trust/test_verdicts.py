@@ -168,6 +168,16 @@ def test_a_hand_held_clip_whose_depth_turns_over_is_named(run_here: RunHere, sha
     assert {"00013", "00014", "00015"} <= flips and "00003" not in flips
 
 
+@pytest.mark.thorough
+def test_depth_of_a_fast_pan_does_not_turn_over(run_here: RunHere, shared: Path) -> None:
+    run = run_here(
+        "data=frames", f"data.path={shared / 'data/davis/drift-straight/images'}", "masks=motion",
+        "stages=[masks,metric_depth]",
+    )  # fmt: skip
+    found = findings(run, "drift-straight")
+    assert not [frame for check, frame in found if check in ("flip", "upside_down", "level")]
+
+
 def test_maps_that_turn_over_slowly_are_seen_by_how_they_lean() -> None:
     leaning = [0.9, 0.9, 0.8, 0.7, 0.1, -0.2, -0.8]
     assert [v is not None for v in _leans_back(leaning, 0.3)] == [False] * 6 + [True]

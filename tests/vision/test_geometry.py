@@ -8,6 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from dynprep.vision import bundle
 from dynprep.vision.bundle import Link
+from dynprep.vision.bundle_adjustment import refine
 from dynprep.vision.chain import Limits, follow
 from dynprep.vision.edge_aware import spread
 from dynprep.vision.epipolar import first_path, triangulate
@@ -47,7 +48,7 @@ def test_bundle_adjustment_finds_the_cameras_path(outliers: float) -> None:
     points, links, rotation, centre = world(9, outliers)
     r, t = first_path(points, links, 9, 0.5, 0.3, PIXEL, 0)
     scene = bundle.BundleState(points, r, t, np.ones((9, len(points))))
-    bundle.refine(scene, list(links.values()), PIXEL, 25, 0.01)
+    refine(scene, list(links.values()), PIXEL, 25, 0.01)
     found = -np.einsum("tcr,tc->tr", scene.rotation, scene.translation)
     true = centre / np.linalg.norm(centre[-1])
     assert np.abs(found / np.linalg.norm(found[-1]) - true).max() < 0.03
