@@ -160,7 +160,14 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     UserError for the first fault.
     """
     for name in _NODES:
-        if not isinstance(config.get(name), Mapping):
+        value = config.get(name)
+        if name in config and not isinstance(value, Mapping):
+            folder = f"{name}_dir" in RunOptions.__dataclass_fields__
+            raise UserError(
+                f"{name}={value}: {name} is a group of options; set one of them, {name}.NAME={value}"
+                + (f", or the folder, {name}_dir={value}" if folder else "")
+            )
+        if name not in config:
             raise UserError(
                 f"{name}: the configuration has no such node; it is not one of this version"
             )

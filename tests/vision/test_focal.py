@@ -72,6 +72,7 @@ def test_a_robots_camera_is_calibrated_by_its_motion(run_here: RunHere, shared: 
     assert "the focal length is a guess" not in record
 
 
+@pytest.mark.thorough
 def test_few_frames_do_not_tell_the_focal_length(run_here: RunHere) -> None:
     run = run_here(
         "data=frames", f"data.path={APC / 'images'}", "data.name=apc", "stages=[cameras]", "poses.scale=none"
