@@ -18,6 +18,7 @@ from dynprep.stages.base import Stage
 from dynprep.vision.edge_aware import spread
 
 _BEYOND = 1.2  # times the plausible range of inverse depths, at either end
+_LEAST_NOISE = 0.02  # working pixels a frame that a rendered clip's flow is off too, as it is stored in half floats
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class DepthFromParallax(Stage):
         # a pixel counts half when its standard deviation is this share of the clip's median
         known = s.maps.information / (s.maps.information + 1 / self.half_known**2)
         # depth of what moves on its own is none: water, leaves, and what the masks have missed
-        known = known / (1 + (s.maps.motion / max(self.half_still * s.noise, 1e-6)) ** 2)
+        known = known / (1 + (s.maps.motion / (self.half_still * max(s.noise, _LEAST_NOISE))) ** 2)
         # what lies behind infinity, or far beyond the usual range, moves on its own
         known = known * (s.maps.inverse_depth > low) * (s.maps.inverse_depth < high)
         # enlarged together, so that values that are not known do not bleed into their neighbours
