@@ -56,7 +56,7 @@ def one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
         (["trainer.strategy=ddp"], ["strategy=ddp", "refused", "ddp_spawn"]),
         (["trainer=gpu", "trainer.strategy=ddp_fork"], ["ddp_fork cannot be used on GPUs"]),
         (["dataset_dir="], ["dataset_dir is empty"]),
-        (["store=out"], ["store is a group of options", "store_dir=out"]),
+        (["store=out"], ["store is a group of options", "store_dir="]),
         (["report=no"], ["report is a group of options", "report.NAME"]),
         (["camera.fov=400"], ["fov is 400"]),
         (["camera.fov=40", "camera.focal=500"], ["fov and focal", "one of them"]),

@@ -160,12 +160,11 @@ def settings(config: Mapping[str, Any], choices: Mapping[str, str]) -> Settings:
     UserError for the first fault.
     """
     for name in _NODES:
-        value = config.get(name)
-        if name in config and not isinstance(value, Mapping):
+        if name in config and not isinstance(config[name], Mapping):
             folder = f"{name}_dir" in RunOptions.__dataclass_fields__
             raise UserError(
-                f"{name}={value}: {name} is a group of options; set one of them, {name}.NAME={value}"
-                + (f", or the folder, {name}_dir={value}" if folder else "")
+                f"{name}=…: {name} is a group of options and takes no value; set one of them, {name}.NAME=…"
+                + (f", or the folder, {name}_dir=…" if folder else "")
             )
         if name not in config:
             raise UserError(
