@@ -4,10 +4,11 @@ Shapes: T frames, (H, W) pixels of ``images/``, (h, w) pixels of a smaller worki
 """
 
 from collections import OrderedDict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from threading import Lock
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,6 +24,7 @@ from dynprep.vision.sampling import inside, sample
 
 _OPENING = Lock()  # threads of one process read the files of an artefact together
 _OPEN_FILES = 64  # memory-mapped flow files that one reader holds open
+_OWN = "own_motion_"  # before names of arrays of the path that own motion is measured against
 _FASTEST_SHOWN = 2.0  # working pixels a frame of own motion that is drawn dark red
 
 
@@ -113,7 +115,8 @@ class Poses:
     the clip's median depth. nearest, farthest: the plausible range of inverse depths. noise: typical residual
     of static points a frame, in pixels of ``images/``. metres: how many a unit is, None where that is unknown.
     focal_factor, focal_spread: where the focal length was estimated from the clip, by which factor it differs from the
-    one in ``Intrinsics``, and by which share it may be off; None elsewhere.
+    one in ``Intrinsics``, and by which share it may be off; None elsewhere. own_motion: the path that own motion is
+    measured against, where that is another one.
     """
 
     rotation: Float64Array
@@ -124,6 +127,7 @@ class Poses:
     metres: float | None = None
     focal_factor: float | None = None
     focal_spread: float | None = None
+    own_motion: "Poses | None" = None
 
     @property
     def moves(self) -> bool:
@@ -140,6 +144,12 @@ class Poses:
         """Rotation (3, 3) and translation (3,) that bring camera i's coordinates to camera j's."""
         rotation = self.rotation[j] @ self.rotation[i].T
         return rotation, self.translation[j] - rotation @ self.translation[i]
+
+    def camera(self, intrinsics: Intrinsics, stem: str) -> Float64Array:
+        """[fx, fy, cx, cy] (4,) of a frame's camera as the path was found with it."""
+        return with_focal(
+            intrinsics.of(stem), 1.0 if self.focal_factor is None else self.focal_factor
+        )
 
 
 def with_focal(row: Float64Array, factor: float) -> Float64Array:
@@ -165,24 +175,39 @@ class CameraPath(Artefact):
     def poses(self) -> Poses:
         """The path, read once."""
         raw = self.files.arrays(self._FILE)
-        names = ("nearest", "farthest", "noise", "metres", "focal_factor", "focal_spread")
-        numbers = {name: float(raw[name]) for name in names if name in raw}
-        return Poses(raw["rotation"], raw["translation"], **numbers)
+        own_motion = {k.removeprefix(_OWN): v for k, v in raw.items() if k.startswith(_OWN)}
+        poses = _from_arrays(raw)
+        return replace(poses, own_motion=_from_arrays(own_motion)) if own_motion else poses
 
-    def camera(self, intrinsics: Intrinsics, stem: str) -> Float64Array:
-        """[fx, fy, cx, cy] (4,) of a frame's camera as the path was found with it."""
-        factor = self.poses.focal_factor
-        return with_focal(intrinsics.of(stem), 1.0 if factor is None else factor)
+    @property
+    def own_motion(self) -> Poses:
+        """The path that own motion is measured against."""
+        return self.poses.own_motion or self.poses
 
     @classmethod
     def write(cls, writer: ItemWriter, frames: Frames, poses: Poses) -> None:
         """Store the path of a clip."""
-        check_values(poses.rotation, "rotations of the camera", (len(frames), 3, 3))
-        check_values(poses.translation, "translations of the camera", (len(frames), 3))
-        numbers = np.array([poses.nearest, poses.farthest, poses.noise])
-        check_values(numbers, "depth range and noise of the camera's path", (3,))
-        values = {name: value for name, value in vars(poses).items() if value is not None}
-        writer.arrays(cls._FILE, **{k: np.asarray(v, np.float64) for k, v in values.items()})
+        arrays = _checked_arrays(poses, frames)
+        if poses.own_motion is not None:
+            own_motion = _checked_arrays(poses.own_motion, frames)
+            arrays.update({f"{_OWN}{name}": value for name, value in own_motion.items()})
+        writer.arrays(cls._FILE, **arrays)
+
+
+def _checked_arrays(poses: Poses, frames: Frames) -> dict[str, Float64Array]:
+    """A path as arrays by name."""
+    check_values(poses.rotation, "rotations of the camera", (len(frames), 3, 3))
+    check_values(poses.translation, "translations of the camera", (len(frames), 3))
+    numbers = np.array([poses.nearest, poses.farthest, poses.noise])
+    check_values(numbers, "depth range and noise of the camera's path", (3,))
+    values = {k: v for k, v in vars(poses).items() if v is not None and k != "own_motion"}
+    return {name: np.asarray(value, np.float64) for name, value in values.items()}
+
+
+def _from_arrays(raw: Mapping[str, AnyArray]) -> Poses:
+    names = ("nearest", "farthest", "noise", "metres", "focal_factor", "focal_spread")
+    numbers: dict[str, Any] = {name: float(raw[name]) for name in names if name in raw}
+    return Poses(raw["rotation"], raw["translation"], **numbers)
 
 
 @dataclass(frozen=True)

@@ -85,7 +85,7 @@ class _MovingClip:
         self._o, self._scene, self._frames = options, scene, scene.frames
         self._work, self._size = options.work(scene.frames), options.cells(scene.frames)
         self._links = FlowLinks(scene[OpticalFlow], self._size, options.reach)
-        noise = scene[CameraPath].poses.noise * self._work[1] / scene.frames.width
+        noise = scene[CameraPath].own_motion.noise * self._work[1] / scene.frames.width
         self._least = max(options.least_motion, _STILL)
         self._noise_threshold = max(self._least, options.noise_factor * noise)
         self._reading = Lock()

@@ -12,7 +12,7 @@ from dynprep.artefacts.intrinsics import Intrinsics
 from dynprep.artefacts.masks import ObjectMasks
 from dynprep.artefacts.motion import CameraPath, Parallax, ParallaxMaps
 from dynprep.errors import UserError
-from dynprep.options import Positive, Share
+from dynprep.options import OpenShare, Positive, Share
 from dynprep.scene.source import Source
 from dynprep.stages.base import Stage
 from dynprep.vision.edge_aware import spread
@@ -47,6 +47,8 @@ class DepthFromParallax(Stage):
     mask_margin: Share
     half_known: Positive
     half_still: Positive
+    around: Share
+    half_around: OpenShare
     strength: Positive
     sigma: Positive
 
@@ -74,9 +76,18 @@ class DepthFromParallax(Stage):
             hidden = cv2.dilate(mask, np.ones((reach, reach))) > 0
         maps = scene[ParallaxMaps].of(item)
         limits = (poses.farthest, poses.nearest)
-        intrinsics = scene[CameraPath].camera(scene[Intrinsics], item)
-        noise = poses.noise * maps.motion.shape[1] / rgb.shape[1]
+        intrinsics = poses.camera(scene[Intrinsics], item)
+        noise = scene[CameraPath].own_motion.noise * maps.motion.shape[1] / rgb.shape[1]
         return ParallaxDepthSample(rgb, maps, hidden, limits, noise, intrinsics, poses.metres)
+
+    def _still(self, s: ParallaxDepthSample) -> Float32Array:
+        """How far each pixel (h, w) stands still, 0..1: depth of water, leaves and what masks have missed is none."""
+        limit = self.half_still * max(s.noise, _LEAST_NOISE)
+        still = 1 / (1 + (s.maps.motion / limit) ** 2)
+        # in the midst of what moves, single pixels fit the camera's motion by chance
+        reach = 2 * round(self.around * max(still.shape)) + 1
+        share = cv2.blur(still, (reach, reach), borderType=cv2.BORDER_REPLICATE) / self.half_around
+        return np.asarray(still * share**4 / (1 + share**4), np.float32)
 
     def inverse_depth(self, s: ParallaxDepthSample) -> Float32Array:
         """Inverse depth (H, W), positive; 1 is the clip's median."""
@@ -85,8 +96,7 @@ class DepthFromParallax(Stage):
         low, high = s.limits[0] / _BEYOND, s.limits[1] * _BEYOND
         # a pixel counts half when its standard deviation is this share of the clip's median
         known = s.maps.information / (s.maps.information + 1 / self.half_known**2)
-        # depth of what moves on its own is none: water, leaves, and what the masks have missed
-        known = known / (1 + (s.maps.motion / (self.half_still * max(s.noise, _LEAST_NOISE))) ** 2)
+        known = known * self._still(s)
         # what lies behind infinity, or far beyond the usual range, moves on its own
         known = known * (s.maps.inverse_depth > low) * (s.maps.inverse_depth < high)
         # enlarged together, so that values that are not known do not bleed into their neighbours

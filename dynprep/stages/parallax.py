@@ -23,6 +23,10 @@ from dynprep.vision.epipolar import triangulate
 from dynprep.vision.motion import lower_quartile, rigid_residual
 from dynprep.vision.sampling import pixel_grid
 
+# where a frame's pixels are in a neighbour, in pixels of ``images/`` (h, w, 2), and the cycle error, in working pixels,
+# inf where they left it (h, w)
+MovedPixels = tuple[Float64Array, Float32Array]
+
 
 @dataclass(frozen=True)
 class NeighbourView:
@@ -41,19 +45,25 @@ class NeighbourView:
 
 
 @dataclass(frozen=True)
-class ParallaxSample:
-    """What one frame needs.
+class Sight:
+    """A frame and some of its neighbours as a path of the camera has them.
 
-    rays (h, w, 3) with z = 1; pixel: a working pixel in normalised units; near: neighbours from which own
-    motion is computed; wide: those that depth is triangulated against; limits: least and greatest plausible inverse
+    rays (h, w, 3) with z = 1; pixel: a working pixel in normalised units; limits: least and greatest plausible inverse
     depth.
     """
 
     rays: Float32Array
     pixel: float
-    near: list[NeighbourView]
-    wide: list[NeighbourView]
     limits: tuple[float, float]
+    views: list[NeighbourView]
+
+
+@dataclass(frozen=True)
+class ParallaxSample:
+    """What one frame needs: the sights that own motion is computed from, and those that depth is triangulated from."""
+
+    near: Sight
+    wide: Sight
 
 
 @dataclass
@@ -78,44 +88,71 @@ class Triangulation(FrameStage[ParallaxSample, Float32Array]):
         return {**super().key_options(), "motion_input": self.context.resolution.motion_input}
 
     def load(self, scene: Scene, item: str) -> ParallaxSample:
-        frames = scene.frames
+        frames, path = scene.frames, scene[CameraPath]
         number = scene.number(item)
-        poses = scene[CameraPath].poses
-        optical_flow = scene[OpticalFlow]
-        height, width = work_size(frames, self.context.resolution.motion_input)
-        shrink = np.array([width / frames.width, height / frames.height], np.float32)
-        grid = (pixel_grid(height, width) + 0.5) / shrink - 0.5  # working pixels on images/
-        path, intrinsics = scene[CameraPath], scene[Intrinsics]
-        camera = path.camera(intrinsics, item)
-        rays = np.concatenate([(grid - camera[2:]) / camera[:2], np.ones((height, width, 1))], -1)
-        pixel = 1 / float(camera[0] * shrink[0])
-
-        def view(distance: int) -> NeighbourView:
-            target = number + distance
-            moved, error, within = optical_flow.there_and_back(number, target, grid)
-            other = path.camera(intrinsics, frames.stems[target])
-            seen = ((moved - other[2:]) / other[:2]).astype(np.float32)
-            lost = np.where(within, error * shrink[0], np.inf).astype(np.float32)
-            return NeighbourView(distance, seen, lost, *poses.relative(number, target))
-
-        offsets = [d for o in optical_flow.offsets for d in (o, -o)]
+        offsets = [d for o in scene[OpticalFlow].offsets for d in (o, -o)]
         reachable = [d for d in offsets if 0 <= number + d < len(frames)]
+        width = work_size(frames, self.context.resolution.motion_input)[1]
+        # what a pixel of the working size is across, as a share of the focal length
+        pixel = frames.width / width / float(path.poses.camera(scene[Intrinsics], item)[0])
         wide: list[int] = []
         for side in (-1, 1):
             options = [d for d in reachable if d * side > 0]
             good = [
                 d
                 for d in options
-                if self._parallax(poses, number, d) <= self.most_parallax * width * pixel
+                if self._parallax(path.poses, number, d) <= self.most_parallax * width * pixel
             ]
             wide += (good or options[:1])[-self.views :]
-        views = {
-            d: view(d) for d in {*wide, *(d for d in reachable if abs(d) <= self.motion_reach)}
-        }
-        near = [views[d] for d in reachable if abs(d) <= self.motion_reach]
-        limits = (poses.farthest, poses.nearest)
+        near = [d for d in reachable if abs(d) <= self.motion_reach]
+        flows = self._flows(scene, number, {*near, *wide})
         return ParallaxSample(
-            rays.astype(np.float32), pixel, near, [views[d] for d in wide], limits
+            self._sight(scene, number, path.own_motion, flows, near),
+            self._sight(scene, number, path.poses, flows, wide),
+        )
+
+    def _grid(self, frames: Frames) -> tuple[Float64Array, Float32Array]:
+        """Working pixels (h, w, 2) on ``images/``, and how many there are to a pixel of those, by x and y."""
+        height, width = work_size(frames, self.context.resolution.motion_input)
+        shrink = np.array([width / frames.width, height / frames.height], np.float32)
+        return (pixel_grid(height, width) + 0.5) / shrink - 0.5, shrink
+
+    def _flows(self, scene: Scene, number: int, distances: set[int]) -> dict[int, MovedPixels]:
+        """Where a frame's pixels are in its neighbours, by distance."""
+        grid, shrink = self._grid(scene.frames)
+        flows = {}
+        for d in distances:
+            moved, error, within = scene[OpticalFlow].there_and_back(number, number + d, grid)
+            flows[d] = moved, np.where(within, error * shrink[0], np.inf).astype(np.float32)
+        return flows
+
+    def _sight(
+        self,
+        scene: Scene,
+        number: int,
+        poses: Poses,
+        flows: dict[int, MovedPixels],
+        distances: list[int],
+    ) -> Sight:
+        """A frame and its neighbours at ``distances`` along a path."""
+        grid, shrink = self._grid(scene.frames)
+        height, width = grid.shape[:2]
+        intrinsics, stems = scene[Intrinsics], scene.frames.stems
+        camera = poses.camera(intrinsics, stems[number])
+        rays = np.concatenate([(grid - camera[2:]) / camera[:2], np.ones((height, width, 1))], -1)
+
+        def view(distance: int) -> NeighbourView:
+            target = number + distance
+            moved, error = flows[distance]
+            other = poses.camera(intrinsics, stems[target])
+            seen = ((moved - other[2:]) / other[:2]).astype(np.float32)
+            return NeighbourView(distance, seen, error, *poses.relative(number, target))
+
+        return Sight(
+            rays.astype(np.float32),
+            1 / float(camera[0] * shrink[0]),
+            (poses.farthest, poses.nearest),
+            [view(d) for d in distances],
         )
 
     def _parallax(self, poses: Poses, number: int, distance: int) -> float:
@@ -132,26 +169,27 @@ class Triangulation(FrameStage[ParallaxSample, Float32Array]):
 
     def _maps(self, s: ParallaxSample) -> Float32Array:
         """Inverse depth, information, own motion and whether it is measured (4, h, w)."""
-        height, width = s.rays.shape[:2]
-        if not s.near:
+        near, wide = s.near, s.wide
+        height, width = near.rays.shape[:2]
+        if not near.views:
             return np.stack([np.ones((height, width)), *np.zeros((3, height, width))]).astype(
                 np.float32
             )
         depths, weights = [], []
-        for v in s.wide:
-            z, information, off = triangulate(s.rays, v.seen, v.rotation, v.translation)
-            usable = np.exp(-(v.error**2)) / (1 + (off / s.pixel) ** 2)
+        for v in wide.views:
+            z, information, off = triangulate(wide.rays, v.seen, v.rotation, v.translation)
+            usable = np.exp(-(v.error**2)) / (1 + (off / wide.pixel) ** 2)
             depths.append(z)
-            weights.append(usable * information / s.pixel**2)
+            weights.append(usable * information / wide.pixel**2)
         inverse, information = robust_mean(np.stack(depths), np.stack(weights), self.rounds)
         moves = np.stack(
             [
-                rigid_residual(s.rays, v.seen, v.rotation, v.translation, *s.limits)
-                / (s.pixel * abs(v.distance))
-                for v in s.near
+                rigid_residual(near.rays, v.seen, v.rotation, v.translation, *near.limits)
+                / (near.pixel * abs(v.distance))
+                for v in near.views
             ]
         )
-        errors = np.stack([v.error for v in s.near])
+        errors = np.stack([v.error for v in near.views])
         trusted = errors <= self.cycle_error
         # what turns fast is lost in every neighbour; its flow is wrong, and still unlike the background's
         measured = trusted.any(0)

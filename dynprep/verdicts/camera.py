@@ -1,4 +1,4 @@
-"""Checks of the camera: parallax, jumps of the path, guessed intrinsics."""
+"""Checks of the camera: parallax, jumps of the path, guessed intrinsics, a path that is one of two."""
 
 from collections.abc import Sequence
 
@@ -61,19 +61,29 @@ def _judge_path(
 
 def _measure_intrinsics(artefact: type[Artefact], scene: SceneResults) -> Measures:
     inputs = scene.results[MetricDisparity.name].recipe.inputs if MetricDisparity in scene else {}
-    is_guess = Intrinsics.name in inputs and not scene[Intrinsics].known
-    if is_guess and CameraPath.name in inputs:  # which may have estimated it
-        is_guess = scene[CameraPath].poses.focal_factor is None
-    return {"guessed": [float(is_guess)]}
+    is_guess, fits_two = Intrinsics.name in inputs and not scene[Intrinsics].known, False
+    if CameraPath.name in inputs:
+        poses = scene[CameraPath].poses
+        is_guess = is_guess and poses.focal_factor is None  # the path may have estimated it
+        fits_two = poses.own_motion is not None
+    return {"guessed": [float(is_guess)], "two_scenes": [float(fits_two)]}
 
 
 def _judge_intrinsics(
     stage: str, m: Measures, bounds: VerdictBounds, stems: Sequence[str]
 ) -> list[Finding]:
-    if m["guessed"] != [1.0]:
-        return []
-    advice = "set camera.fov, camera.focal or camera.file if you know the camera"
-    return [Finding(stage, "guessed", "the focal length is a guess", advice)]
+    known = "set camera.fov, camera.focal or camera.file if you know the camera"
+    findings = []
+    if m["guessed"] == [1.0]:
+        findings.append(Finding(stage, "guessed", "the focal length is a guess", known))
+    if m["two_scenes"] == [1.0]:
+        what = (
+            "depth may be inside out: the clip's motion fits two scenes, the upright one was taken"
+        )
+        findings.append(
+            Finding(stage, "two_scenes", what, f"{known}, or take depth from a network")
+        )
+    return findings
 
 
 CHECKS = (
@@ -81,7 +91,7 @@ CHECKS = (
     Check(
         "intrinsics",
         Intrinsics,
-        2,
+        3,
         _measure_intrinsics,
         _judge_intrinsics,
         uses=(MetricDisparity, CameraPath),

@@ -27,6 +27,11 @@ def residual(state: BundleState, links: list[Link], sigma: float) -> float:
     return _total(state, list(StackedLinks.parts(links)), sigma) / weight if weight else 0.0
 
 
+def typical_distance(cost: float) -> float:
+    """The distance, in sigma, that points have which all are off by the same and cost as much on average."""
+    return float(np.sqrt(np.expm1(cost)))
+
+
 def refine(
     state: BundleState,
     links: list[Link],

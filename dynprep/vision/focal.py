@@ -38,8 +38,7 @@ def best_focal(
     It does where the least cost lies inside of the range, the cost grows from there to both sides, and the factors that
     are not clearly worse lie within a share ``certain`` of the best.
     """
-    places = np.linspace(np.log(low), np.log(high), _STEPS).tolist()
-    tried = {x: cost(float(np.exp(x))) for x in places}
+    tried = {x: cost(float(np.exp(x))) for x in _places(low, high)}
     for _ in range(_FINER):
         at, k = _least(tried)
         if k in (0, len(at) - 1):
@@ -58,6 +57,17 @@ def best_focal(
     if spread > certain or any(abs(x - best) > np.log1p(certain) for x in good):
         return None
     return FocalEstimate(float(np.exp(best)), spread)
+
+
+def spaced(low: float, high: float) -> list[float]:
+    """Factors from ``low`` to ``high``, of equal ratios."""
+    return [float(np.exp(x)) for x in _places(low, high)]
+
+
+def _places(low: float, high: float) -> list[float]:
+    """Their logarithms."""
+    places: list[float] = np.linspace(np.log(low), np.log(high), _STEPS).tolist()
+    return places
 
 
 def _least(tried: dict[float, float]) -> tuple[list[float], int]:

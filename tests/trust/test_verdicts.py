@@ -178,6 +178,23 @@ def test_depth_of_a_fast_pan_does_not_turn_over(run_here: RunHere, shared: Path)
     assert not [frame for check, frame in found if check in ("flip", "upside_down", "level")]
 
 
+@pytest.mark.thorough
+def test_a_pan_that_fits_two_scenes_is_upright_and_said(run_here: RunHere, shared: Path) -> None:
+    """A pan whose motion fits best with the road far off and the sky near; masks do not follow which one is taken."""
+    clip = [
+        "data=frames", f"data.path={shared / 'data/davis/car-shadow/images'}", "masks=motion",
+        "stages=[masks,metric_depth]",
+    ]  # fmt: skip
+    upright = run_here(*clip)
+    found = findings(upright, "car-shadow")
+    assert ("two_scenes", None) in found and ("upside_down", None) not in found
+    best = run_here(*clip, "motion.odometry.inside_out=-1", name="best")
+    found = findings(best, "car-shadow")
+    assert ("two_scenes", None) not in found and ("upside_down", None) in found
+    masks = [sorted((run / "dataset/car-shadow/masks").iterdir()) for run in (upright, best)]
+    assert [m.read_bytes() for m in masks[0]] == [m.read_bytes() for m in masks[1]]
+
+
 def test_maps_that_turn_over_slowly_are_seen_by_how_they_lean() -> None:
     leaning = [0.9, 0.9, 0.8, 0.7, 0.1, -0.2, -0.8]
     assert [v is not None for v in _leans_back(leaning, 0.3)] == [False] * 6 + [True]

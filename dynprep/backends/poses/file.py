@@ -23,14 +23,13 @@ from dynprep.scene.poses.read import pose_file
 from dynprep.scene.resolution import expected_frames
 from dynprep.scene.source import Source
 from dynprep.stages.base import NEUTRAL, Stage
-from dynprep.stages.camera_path import CameraPathStage, GridClip, triangulated
+from dynprep.stages.camera_path import INVERSE_DEPTHS, CameraPathStage, GridClip, triangulated
 from dynprep.vision.bundle import BundleState, relative
 from dynprep.vision.epipolar import triangulate
 from dynprep.vision.sliding import Links, MeasuredPath, windows
 
 _NEAR = 3.0  # pixels from where a pose says that a point is, up to which it fits
 _CLEARLY = 1.2  # times as many points fit by another reading that is to be believed
-_RANGE = (0.02, 50.0)  # of inverse depths, where the clip's median is 1
 _GIVEN = "as they are"
 _READINGS: dict[str, Callable[[Float64Array], Float64Array]] = {
     # what a file's poses may be, and what makes of them camera to world with OpenCV axes
@@ -97,7 +96,7 @@ class KnownPath(CameraPathStage):
         fitting.check(self.fits, self._where)
         every = np.concatenate(depths)
         middle = float(np.median(every)) if len(every) else 1.0
-        measured.rescale(middle, _RANGE)
+        measured.rescale(middle, INVERSE_DEPTHS)
         summary, notes = self.summary(measured, clip, scene.frames)
         metres = self._metres(known.is_metric, middle, summary)
         return Poses(**{**vars(summary), "metres": metres}), notes

@@ -85,7 +85,7 @@ class ParallaxPoses(CameraPoses):
             scene.frames,
             CameraSet(
                 _camera_to_world(poses, length),
-                np.stack([scene[CameraPath].camera(scene[Intrinsics], stem) for stem in stems]),
+                np.stack([poses.camera(scene[Intrinsics], stem) for stem in stems]),
                 unit,
                 is_metric,
                 spread,
@@ -119,7 +119,8 @@ class ParallaxPoses(CameraPoses):
         shrink = (
             size[0] / scene.frames.width
         )  # own motion is in working pixels, noise in those of images/
-        used &= maps.motion < self.still * max(poses.noise * shrink, float(np.median(maps.motion)))
+        noise = scene[CameraPath].own_motion.noise * shrink
+        used &= maps.motion < self.still * max(noise, float(np.median(maps.motion)))
         if used.mean() < self.least:
             return None
         return float(np.median(maps.inverse_depth[used] / disparity[used]))
