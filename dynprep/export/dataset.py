@@ -1,15 +1,12 @@
 """A scene's dataset folder: written beside the old one from the store, with its provenance, then put in its place."""
 
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from dynprep.artefacts import Artefact
 from dynprep.artefacts.tracks import PairTracks, TrackForm
-from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.export import swap
 from dynprep.export.manifest import Manifest
@@ -21,7 +18,7 @@ from dynprep.export.written import (
     origin,
     refuse_changed,
     shared_damage,
-    show_file,
+    show_files,
 )
 from dynprep.foreign import Malformed, read_json
 from dynprep.links import LinkKind, place
@@ -71,8 +68,9 @@ class DatasetWriter:
             with plan.store.folder_lock(folder).hold():
                 swap.recover(folder)
                 manifest = Manifest.of(folder)
-                self._shared_damage[folder] = shared_damage(manifest)
-                self._refuse_foreign(manifest, plan)
+                changed = manifest.changed()
+                self._shared_damage[folder] = shared_damage(manifest, changed)
+                self._refuse_foreign(manifest, plan, changed)
 
     def _check_packing(self, plan: Plan) -> None:
         """Raise UserError where the tracks cannot be packed as they were asked for."""
@@ -104,7 +102,7 @@ class DatasetWriter:
                 )
         swap.recover(folder)
         before = Manifest.of(folder)
-        self._refuse_foreign(before, plan)
+        self._refuse_foreign(before, plan, before.changed())
         results = scene.read()
         artefacts = [results[Artefact.registry[name]] for name in plan.exported()]
         new = swap.begin(folder)
@@ -112,10 +110,8 @@ class DatasetWriter:
         origins: dict[str, Any] = {}
         for artefact in artefacts:
             result, linked = self._shown(plan, scene, artefact)
-            with ThreadPoolExecutor(cores()) as pool:
-                show = partial(show_file, result, new, link=self.link, stage=artefact.name)
-                shown = pool.map(show, linked.keys(), linked.values())
-                manifest.files.update(zip(linked.values(), shown, strict=True))
+            shown = show_files(result, new, linked, self.link, artefact.name)
+            manifest.files.update(zip(linked.values(), shown, strict=True))
             for path, value in self.names.composed(artefact).items():
                 compose_file(manifest, path, value, artefact.name)
             for inner in self.names.folders(artefact):
@@ -149,7 +145,7 @@ class DatasetWriter:
         compose_file(manifest, PROVENANCE, provenance, None)
         manifest.save()
         # once more: laying out a long clip takes a while, in which a user may have changed something
-        self._refuse_foreign(before, plan)
+        self._refuse_foreign(before, plan, before.changed())
         swap.replace(folder)
         return folder
 
@@ -183,8 +179,9 @@ class DatasetWriter:
                 keys |= closure
         return carried
 
-    def _refuse_foreign(self, before: Manifest, plan: Plan) -> None:
-        """Raise UserError for files that are somebody's own and that the dataset would take the place of."""
+    def _refuse_foreign(self, before: Manifest, plan: Plan, changed: Collection[str]) -> None:
+        """Raise UserError for files that are somebody's own and that the dataset would take the place of, and for
+        files of dynprep's that were ``changed``."""
         artefacts = [Artefact.registry[name] for name in plan.exported()]
         filled = [inner for a in artefacts for inner in self.names.all_folders(a)]
         single = [
@@ -210,7 +207,7 @@ class DatasetWriter:
                 "them away or choose another dataset_dir"
             )
         shared = self._shared_damage.get(before.folder, set())
-        refuse_changed(before, shared)
+        refuse_changed(before.folder, [name for name in changed if name not in shared])
 
 
 def _provenance(folder: Path) -> ProvenanceShape | None:

@@ -59,8 +59,9 @@ class LayoutWriter:
                 with store.folder_lock(folder).hold():
                     swap.recover(folder)
                     before = Manifest.of(folder)
-                    self._shared_damage[folder] = shared_damage(before)
-                    self._refuse_changed(before)
+                    changed = before.changed()
+                    self._shared_damage[folder] = shared_damage(before, changed)
+                    self._refuse_changed(folder, changed)
                     strange = [] if before.files else list(before.foreign())
                 if strange and not is_empty_folder(folder):
                     raise UserError(
@@ -81,7 +82,7 @@ class LayoutWriter:
             )
         swap.recover(folder)
         before = Manifest.of(folder)
-        self._refuse_changed(before)
+        self._refuse_changed(folder, before.changed())
         files = list(layout.files(scene))
         strange = [name for name in before.foreign() if not is_empty_folder(folder / name)]
         _refuse_in_the_way(folder, strange, files)
@@ -108,7 +109,9 @@ class LayoutWriter:
         }
         compose_file(manifest, PROVENANCE, provenance, None)
         manifest.save()
-        self._refuse_changed(before)  # once more: laying out a long clip takes a while
+        self._refuse_changed(
+            folder, before.changed()
+        )  # once more: laying out a long clip takes a while
         swap.replace(folder)
         if strange and is_changed and before.files:
             return folder, (
@@ -117,8 +120,9 @@ class LayoutWriter:
             )
         return folder, None
 
-    def _refuse_changed(self, before: Manifest) -> None:
-        refuse_changed(before, self._shared_damage.get(before.folder, set()))
+    def _refuse_changed(self, folder: Path, changed: Sequence[str]) -> None:
+        shared = self._shared_damage.get(folder, set())
+        refuse_changed(folder, [name for name in changed if name not in shared])
 
 
 def _content(manifest: Manifest) -> dict[str, str]:

@@ -3,15 +3,18 @@
 import hashlib
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dynprep.cores import in_threads
 from dynprep.errors import UserError
 from dynprep.export.manifest import Manifest, WrittenFile
 from dynprep.links import LinkKind, place
 from dynprep.store import Result
 from dynprep.store.verified import remember
+
+_AT_ONCE = 16  # files that a thread shows before it takes the next
 
 
 def show_file(
@@ -25,6 +28,19 @@ def show_file(
     remember(stored, digest)
     leads_to = os.readlink(target) if link == "symlink" else None
     return WrittenFile(size, digest, stage or result.recipe.stage, leads_to)
+
+
+def show_files(
+    result: Result, folder: Path, paths: Mapping[str, str], link: LinkKind, stage: str | None = None
+) -> list[WrittenFile]:
+    """Show files of the store, by name, at their ``paths``: see ``show_file``."""
+    names = list(paths.items())
+
+    def show(part: slice) -> list[WrittenFile]:
+        return [show_file(result, folder, name, path, link, stage) for name, path in names[part]]
+
+    parts = [slice(k, k + _AT_ONCE) for k in range(0, len(names), _AT_ONCE)]
+    return [written for part in in_threads(show, parts) for written in part]
 
 
 def compose_file(manifest: Manifest, path: str, value: Any, stage: str | None) -> None:
@@ -41,10 +57,10 @@ def is_empty_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink() and not any(path.iterdir())
 
 
-def shared_damage(before: Manifest) -> set[str]:
-    """Changed files that are hard links into the store: the store is damaged too, and mends it."""
+def shared_damage(before: Manifest, changed: Collection[str]) -> set[str]:
+    """Those ``changed`` files that are hard links into the store: the store is damaged too, and mends it."""
     shared = set()
-    for name in before.changed():
+    for name in changed:
         path = before.folder / name
         is_shown = before.files[name].stage is not None and not path.is_symlink()
         if is_shown and path.is_file() and path.stat().st_nlink > 1:
@@ -52,15 +68,11 @@ def shared_damage(before: Manifest) -> set[str]:
     return shared
 
 
-def refuse_changed(before: Manifest, shared: Collection[str]) -> None:
-    """Raise UserError where files of the folder were changed since dynprep wrote them.
-
-    shared: those whose result in the store is damaged too, and is mended.
-    """
-    changed = [name for name in before.changed() if name not in shared]
+def refuse_changed(folder: Path, changed: Sequence[str]) -> None:
+    """Raise UserError where files of the folder were changed since dynprep wrote them."""
     if changed:
         raise UserError(
-            f"{before.folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; "
+            f"{folder}: {len(changed)} files were changed since dynprep wrote them, e.g. {changed[0]}; "
             "move the folder away if you need them, else remove it, or choose another dataset_dir"
         )
 

@@ -209,16 +209,20 @@ def _needed(plan: Plan, judged: Collection[str]) -> set[str]:
     unfinished stage reads, or that are judged."""
     needed = {Images.name}
     exported = plan.exported()
+    unfinished = {
+        name
+        for name in plan.stages
+        if any(not plan.is_complete(name, scene) for scene in plan.scenes)
+    }
     for name in reversed(list(plan.stages)):
-        wanted = name in plan.wanted or (
-            name in exported and not all(plan.is_complete(name, scene) for scene in plan.scenes)
+        wanted = name in plan.wanted or (name in exported and name in unfinished)
+        is_gone = name in unfinished and any(
+            scene.results[name].seal() is None for scene in plan.scenes
         )
-        is_gone = any(scene.results[name].seal() is None for scene in plan.scenes)
         looked_at = plan.stages[name].is_helper and name in judged and is_gone
         asked = any(
             name in {artefact.name for artefact in plan.stages[n].reads()}
-            and any(not plan.is_complete(n, scene) for scene in plan.scenes)
-            for n in needed
+            for n in needed & unfinished
         )
         if wanted or asked or looked_at:
             needed.add(name)

@@ -7,9 +7,8 @@ import os
 import platform
 import re
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -17,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from dynprep.cores import cores
+from dynprep.cores import in_threads
 from dynprep.durable import sync_folder
 from dynprep.errors import UserError
 from dynprep.files import (
@@ -164,6 +163,17 @@ class ItemWriter:
             )
 
 
+def _read_once(path: str, stage: str, key: str) -> Seal | None:
+    """The seal in the file ``path`` of the result ``key``, read again where the file is another one."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    times = status.st_mtime_ns, status.st_ctime_ns
+    written = Written(path, key, *times, status.st_size, status.st_ino)
+    return SEALS.get(written, lambda: read_seal(Path(path), stage, key))
+
+
 class Result:
     """The folder of one recipe's result. Picklable, so that every rank can open it.
 
@@ -213,7 +223,7 @@ class Result:
     def checked_file(self, name: str) -> Path:
         """Where the file ``name`` lies, once its content was found to be as it was written; else raises Damaged."""
         path = self.file(name)
-        if not is_as_written(path, *self.fact(name)):
+        if not is_as_written(str(path), *self.fact(name)):
             raise Damaged(path)
         return path
 
@@ -240,7 +250,7 @@ class Result:
 
     def fact(self, name: str) -> tuple[int, str]:
         """Size in bytes and SHA-256 that the file ``name`` was written with. Raises Damaged where there is none."""
-        seal = self._sealed(self.folder, self.key)
+        seal = self._sealed
         files = seal.files if seal is not None else {}
         if name not in files:
             raise Damaged(self.file(name))
@@ -252,19 +262,24 @@ class Result:
         A seal that is damaged, or of another result, is none, and so is one of a result whose inputs have other
         bytes by now than it was made from.
         """
-        seal = self._sealed(self.folder, self.key)
+        seal = self._sealed
         return seal if seal is not None and self._is_current(seal.made_from) else None
 
-    @staticmethod
-    def _sealed(folder: Path, key: str) -> Seal | None:
-        path = folder / SEAL
-        try:
-            status = path.stat()
-        except OSError:
-            return None
-        times = status.st_mtime_ns, status.st_ctime_ns
-        written = Written(str(path), key, *times, status.st_size, status.st_ino)
-        return SEALS.get(written, lambda: read_seal(path, folder.parent.name, key))
+    @property
+    def _sealed(self) -> Seal | None:
+        """The seal, whatever its inputs hold by now."""
+        return _read_once(self._seal_path, self.recipe.stage, self.key)
+
+    # asked for many times of every result of a plan, so that paths are put together once
+    @cached_property
+    def _seal_path(self) -> str:
+        return str(self.folder / SEAL)
+
+    @cached_property
+    def _input_seals(self) -> list[tuple[str, str, str]]:
+        """Stage, key and path of the seal of each input."""
+        inputs = self.recipe.inputs.items()
+        return [(name, key, str(self.store_folder / name / key / SEAL)) for name, key in inputs]
 
     def _is_current(self, made_from: Mapping[str, str]) -> bool:
         """Whether the inputs, as far as they are still here, hold what the result was made from."""
@@ -273,8 +288,7 @@ class Result:
 
     def _inputs(self) -> dict[str, str]:
         """By input, what identifies the content of its result, of those that are complete."""
-        folders = {name: self.store_folder / name / key for name, key in self.recipe.inputs.items()}
-        seals = {name: self._sealed(folder, folder.name) for name, folder in folders.items()}
+        seals = {name: _read_once(path, name, key) for name, key, path in self._input_seals}
         return {name: seal.content for name, seal in seals.items() if seal is not None}
 
     # what is complete ---------------------------------------------------------------------
@@ -293,14 +307,14 @@ class Result:
         """Items whose files are all there and as they were written."""
         items = self.items()
         facts = [(name, fact) for item in items.values() for name, fact in item.files.items()]
+        folder = str(self.folder)
 
         def damaged(part: slice) -> list[str]:
-            return [n for n, fact in facts[part] if not is_as_written(self.folder / n, *fact)]
+            return [n for n, fact in facts[part] if not is_as_written(f"{folder}/{n}", *fact)]
 
         # a task of many files: one for each would take more memory than the rest of a long clip's run
         parts = [slice(k, k + _AT_ONCE) for k in range(0, len(facts), _AT_ONCE)]
-        with ThreadPoolExecutor(cores()) as pool:  # hashing releases the interpreter's lock
-            lost = {name for names in pool.map(damaged, parts) for name in names}
+        lost = {name for names in in_threads(damaged, parts) for name in names}
         return {k: item for k, item in items.items() if lost.isdisjoint(item.files)}
 
     def is_complete(self, expected: Iterable[str]) -> bool:

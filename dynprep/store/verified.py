@@ -55,10 +55,10 @@ def read_verified(path: Path, size: int, digest: str) -> bytearray:
     return content
 
 
-def is_as_written(path: Path, size: int, digest: str) -> bool:
+def is_as_written(path: Path | str, size: int, digest: str) -> bool:
     """Whether a regular file has that size and SHA-256."""
     try:
-        with path.open("rb", buffering=0) as file:
+        with open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
             if status.st_size != size:
                 return False
