@@ -115,12 +115,15 @@ def test_scores_are_the_librarys(network: Any, prompts: list[Prompt]) -> None:
     assert not np.allclose(found[3], found[20], rtol=1e-3)
 
 
-def test_frames_are_read_when_they_are_needed_and_memory_does_not_grow(network: Any) -> None:
-    clip = Clip(sliding(200, 32, 48, step=0))
+@pytest.mark.parametrize("count", [200, pytest.param(1000, marks=pytest.mark.thorough)])
+def test_frames_are_read_when_they_are_needed_and_memory_does_not_grow(
+    network: Any, count: int
+) -> None:
+    clip, middle = Clip(sliding(count, 32, 48, step=0)), count // 2
     one = follower(network, clip)
     held = []
     with torch.inference_mode():
-        for _ in one.follow([Prompt(1, 100, ((20.0, 10.0, True),))]):
+        for _ in one.follow([Prompt(1, middle, ((20.0, 10.0, True),))]):
             outputs = one.session.output_dict_per_obj[0]["non_cond_frame_outputs"]
             held.append(
                 sum(
@@ -130,8 +133,9 @@ def test_frames_are_read_when_they_are_needed_and_memory_does_not_grow(network: 
                     if isinstance(value, torch.Tensor)
                 )
             )
-    assert max(held[60:100]) == min(held[60:100]) and max(held[160:]) == min(held[160:])
-    assert clip.read == [*range(100, 200), *range(99, -1, -1)]
+    for way in (held[:middle], held[middle:]):
+        assert max(way[60:]) == min(way[60:])
+    assert clip.read == [*range(middle, count), *range(middle - 1, -1, -1)]
     assert len(one.session.cache._vision_features) == 1
 
 
