@@ -145,8 +145,7 @@ class BundleOdometry(CameraPathStage):
             part if focal is None else part.with_focal(focal.factor), self._adjusted
         )
         said = (
-            "the clip's motion fits two scenes, one of them inside out, nearer towards the top; the upright one was "
-            "taken (motion.odometry.inside_out=-1 takes the one that fits best)"
+            "the clip's motion fits two scenes, one of them inside out; the upright one was taken"
         )
         if self._seeks_focal(scene):
             tried = {
@@ -157,7 +156,7 @@ class BundleOdometry(CameraPathStage):
             factor = min(good, key=lambda k: abs(np.log(k)))
             off = tried[factor]
             focal = FocalEstimate(factor, max(max(good) / factor, factor / min(good)) - 1)
-            said += f", with a focal length of {_in_words(scene, part, focal)}, which is uncertain"
+            said += f", with an uncertain focal length of {_in_words(scene, part, focal)}"
         else:
             off = self._upright_distance(part)
         if not off < self.inside_out_gain * inside_out:
@@ -165,6 +164,7 @@ class BundleOdometry(CameraPathStage):
         poses, notes, down = self._measured(scene, focal, self._upright_adjusted)
         if down < self.inside_out or not poses.moves:
             return None
+        said += "; motion.odometry.inside_out=-1 takes the one that fits best"
         return poses, [said, *notes]
 
     def _distance(self, part: _Part, adjusting: Adjusting) -> float:

@@ -95,5 +95,6 @@ CHECKS = (
         _measure_intrinsics,
         _judge_intrinsics,
         uses=(MetricDisparity, CameraPath),
+        version=2,
     ),
 )
