@@ -160,7 +160,7 @@ def run_stage(
                 continue
             valid, names = plan.valid_items(result), stage.items(scene.frames)
             missing = [name for name in names if name not in valid]
-            result.begin({k: v for k, v in valid.items() if k in set(names)})
+            result.begin({k: v for k, v in result.items().items() if k in valid & {*names}})
             run.found += len(names) - len(missing)
             readable = scene.read()
             tasks += [Task(readable, result, item) for item in missing]

@@ -9,7 +9,7 @@ from dynprep.errors import UserError
 from dynprep.scene.frames import Frames
 from dynprep.scene.source import Source
 from dynprep.stages.base import Stage
-from dynprep.store import Item, Recipe, Result, Store
+from dynprep.store import Recipe, Result, Store
 
 
 def ordered(stages: Mapping[str, Stage]) -> list[str]:
@@ -69,12 +69,13 @@ class Plan:
     wanted: tuple[str, ...]
     scenes: list[ScenePlan]
     store: Store
-    _valid: dict[str, dict[str, Item]] = field(default_factory=dict)
+    _valid: dict[str, frozenset[str]] = field(default_factory=dict)
 
-    def valid_items(self, result: Result) -> dict[str, Item]:
-        """Items of a result whose files are as they were written, looked up once: a long clip has T² files."""
+    def valid_items(self, result: Result) -> frozenset[str]:
+        """Names of a result's items whose files are as they were written, looked up once: a long clip has T² files, and
+        so many clips have, which is why their names and hashes are not kept."""
         if result.key not in self._valid:
-            self._valid[result.key] = result.valid_items()
+            self._valid[result.key] = frozenset(result.valid_items())
         return self._valid[result.key]
 
     def forget(self, result: Result) -> None:
@@ -93,7 +94,7 @@ class Plan:
         expected = set(self.all_stages[name].items(scene.frames))
         if seal is None or set(seal.items) != expected:
             return False
-        return self.valid_items(result).keys() == expected
+        return self.valid_items(result) == expected
 
     def exported(self) -> list[str]:
         """Names of the stages whose results a dataset of this plan shows: the frames, what was asked for, and what
