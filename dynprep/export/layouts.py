@@ -109,9 +109,8 @@ class LayoutWriter:
         }
         compose_file(manifest, PROVENANCE, provenance, None)
         manifest.save()
-        self._refuse_changed(
-            folder, before.changed()
-        )  # once more: laying out a long clip takes a while
+        # once more: laying out a long clip takes a while
+        self._refuse_changed(folder, before.changed())
         swap.replace(folder)
         if strange and is_changed and before.files:
             return folder, (

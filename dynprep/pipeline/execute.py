@@ -158,12 +158,12 @@ def run_stage(
             if plan.is_complete(name, scene):
                 run.found += len(result.items())
                 continue
-            valid, names = plan.valid_items(result), stage.items(scene.frames)
-            missing = [name for name in names if name not in valid]
-            result.begin({k: v for k, v in result.items().items() if k in valid & {*names}})
-            run.found += len(names) - len(missing)
+            names = stage.items(scene.frames)
+            valid = plan.valid_items(result).intersection(names)
+            result.begin({k: item for k, item in result.items().items() if k in valid})
+            run.found += len(valid)
             readable = scene.read()
-            tasks += [Task(readable, result, item) for item in missing]
+            tasks += [Task(readable, result, item) for item in names if item not in valid]
             plan.forget(result)
             open_scenes.append(scene)
         alone = True

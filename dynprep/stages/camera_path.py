@@ -25,10 +25,8 @@ from dynprep.vision.epipolar import triangulate
 from dynprep.vision.sampling import inside, pixel_grid
 from dynprep.vision.sliding import Links, MeasuredPath
 
-INVERSE_DEPTHS = (
-    0.02,
-    50.0,
-)  # of inverse depths where the clip's median is 1: what lies outside is noise
+# the range of inverse depths, where the clip's median is 1: what lies outside is noise
+INVERSE_DEPTHS = (0.02, 50.0)
 
 
 @dataclass(frozen=True)

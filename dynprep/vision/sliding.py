@@ -137,7 +137,8 @@ class MeasuredPath:
         if self.windows > 1:  # of one window they are
             middle = float(np.median(z))
             z /= middle
-            self.translation *= middle
+            self.translation = self.translation * middle
+            self.inverse_depth = dict(enumerate(z))
         return z
 
     def median_off(self) -> Float64Array:

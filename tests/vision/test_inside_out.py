@@ -10,6 +10,7 @@ from dynprep.vision.bundle import BundleState, relative
 from dynprep.vision.bundle_adjustment import typical_distance
 from dynprep.vision.inside_out import downwards, mirrored
 from dynprep.vision.sampling import pixel_grid
+from dynprep.vision.sliding import MeasuredPath
 
 POINTS = pixel_grid(9, 16).reshape(-1, 2).astype(float) / 16 - [0.5, 0.28]
 
@@ -54,3 +55,18 @@ def test_a_scene_above_a_ground_leans_downwards_and_its_mirror_image_does_not() 
 @given(st.floats(0.0, 5.0))
 def test_the_typical_distance_is_that_of_points_that_are_all_off_alike(off: float) -> None:
     assert typical_distance(float(np.log1p(off**2))) == pytest.approx(off, abs=1e-6)
+
+
+def test_asking_for_inverse_depths_again_changes_no_path() -> None:
+    """The path of a long clip, measured in several windows, is brought to its unit once."""
+    measured = MeasuredPath(6)
+    measured.windows = 2
+    measured.translation = np.arange(18.0).reshape(6, 3)
+    measured.inverse_depth = {k: np.linspace(1, 3, 5) + k for k in range(6)}
+    first = measured.unit_inverse_depths()
+    path = measured.translation.copy()
+    assert np.median(first) == pytest.approx(1) and np.allclose(
+        path, 4.5 * np.arange(18).reshape(6, 3)
+    )
+    assert np.allclose(measured.unit_inverse_depths(), first)
+    assert np.allclose(measured.translation, path)
