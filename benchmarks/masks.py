@@ -7,7 +7,8 @@
 DAVIS_FOLDER holds ``JPEGImages/480p/CLIP`` and ``Annotations/480p/CLIP``, or ``CLIP/images`` and ``CLIP/masks``.
 Each clip is a run of ``dynprep stages=[masks]`` with the given overrides, as a user starts it. J and F are those of
 Perazzi et al. (2016) over all frames; flicker is how much more a mask changes from frame to frame than the label does,
-as mean of 1 - J of neighbours, below 0 where it is steadier; seconds are those of the stage. With ``--first-frame`` the
+as mean of 1 - J of neighbours, below 0 where it is steadier; T is the temporal stability of Perazzi et al., the smaller
+the steadier, and in brackets the labels' own; seconds are those of the stage. With ``--first-frame`` the
 label of the first frame is given as a prompt, and that frame is left out of J and F.
 """
 
@@ -17,13 +18,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dynprep.arrays import BoolArray
+from dynprep.metrics.contours import temporal_stability
 from dynprep.metrics.regions import boundary_f, jaccard
 from dynprep.scene.prompts import drawn
 
@@ -42,11 +44,13 @@ class Clip:
 
 @dataclass(frozen=True)
 class Scores:
-    """J and F in 0..1, flicker, seconds of the stage."""
+    """J and F in 0..1, flicker, T of the masks and of the labels, seconds of the stage."""
 
     j: float
     f: float
     flicker: float
+    t: float
+    labels_t: float
     seconds: float
 
 
@@ -112,13 +116,16 @@ def scores(clip: Clip, overrides: Sequence[str], first_frame: bool, folder: Path
         float(np.mean([jaccard(a, b) for a, b in pairs])),
         float(np.mean([boundary_f(a, b) for a, b in pairs])),
         _flicker(masks) - _flicker(truth),
+        temporal_stability(masks),
+        temporal_stability(truth),
         seconds,
     )
 
 
 def _row(name: str, row: Sequence[float]) -> str:
-    j, f, flicker, seconds = row
-    return f"{name[:_WIDEST]:{_WIDEST}} {j:7.3f} {f:7.3f} {flicker:8.3f} {seconds:8.1f}"
+    j, f, flicker, t, labels_t, seconds = row
+    shares = f"{j:7.3f} {f:7.3f} {flicker:8.3f} {t:7.3f} ({labels_t:.3f})"
+    return f"{name[:_WIDEST]:{_WIDEST}} {shares} {seconds:8.1f}"
 
 
 def main() -> None:
@@ -140,15 +147,17 @@ def main() -> None:
             sys.exit(f"--clips: {options.folder} has no {', '.join(missing)}")
         chosen = [clip for clip in chosen if clip.name in names]
     rows = []
-    print(f"{'clip':{_WIDEST}} {'J':>7} {'F':>7} {'flicker':>8} {'seconds':>8}")
+    print(
+        f"{'clip':{_WIDEST}} {'J':>7} {'F':>7} {'flicker':>8} {'T':>7} {'(labels)':>7} {'seconds':>7}"
+    )
     with tempfile.TemporaryDirectory() as temporary:
         work = (options.work or Path(temporary)).resolve()
         work.mkdir(parents=True, exist_ok=True)
         for clip in chosen:
             one = scores(clip, options.overrides, options.first_frame, work)
-            rows.append([one.j, one.f, one.flicker, one.seconds])
+            rows.append(list(astuple(one)))
             print(_row(clip.name, rows[-1]), flush=True)
-    print(_row("mean", np.mean(rows, 0).tolist()))
+    print(_row("mean", np.nanmean(rows, 0).tolist()))
 
 
 if __name__ == "__main__":

@@ -120,6 +120,7 @@ def test_depth_and_focal_length_are_upstreams(
         assert found.depth_m[found.sky].min(initial=1e6) == 1e6
 
 
+@pytest.mark.thorough
 def test_a_batch_gives_what_single_images_give(
     upstream: Upstream, networks: dict[str, MoGe2], outputs: Callable[[str], RawGeometry]
 ) -> None:

@@ -33,6 +33,7 @@ def clips(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("clips")
+@pytest.mark.thorough
 def test_a_multirun_of_more_parts_than_clips(tmp_path: Path) -> None:
     # as users start it: a launcher ends its processes when Python exits
     done = fresh_cli(
