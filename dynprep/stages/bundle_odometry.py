@@ -141,9 +141,8 @@ class BundleOdometry(CameraPathStage):
     def _upright(self, scene: Scene, focal: FocalEstimate | None) -> tuple[Poses, list[str]] | None:
         """A path whose scene is not inside out, and what to say of it; None where the clip speaks against any."""
         part = self._liveliest(scene)
-        inside_out = self._distance(
-            part if focal is None else part.with_focal(focal.factor), self._adjusted
-        )
+        best = part if focal is None else part.with_focal(focal.factor)
+        inside_out = typical_distance(self._cost(best))
         said = (
             "the clip's motion fits two scenes, one of them inside out; the upright one was taken"
         )
@@ -167,13 +166,9 @@ class BundleOdometry(CameraPathStage):
         said += "; motion.odometry.inside_out=-1 takes the one that fits best"
         return poses, [said, *notes]
 
-    def _distance(self, part: _Part, adjusting: Adjusting) -> float:
-        """The typical distance, in ``sigma``, of a part's points from where its scene has them."""
-        state = adjusting(part.clip, part.links, part.count, None)
-        return typical_distance(self._residual(part.clip, part.links, state))
-
     def _upright_distance(self, part: _Part) -> float:
-        """The same of its upright scene, infinity where there is none."""
+        """The typical distance, in ``sigma``, of a part's points from where its upright scene has them; infinity where
+        there is none."""
         state = self._upright_adjusted(part.clip, part.links, part.count, None)
         if downwards(part.clip.points, state.inverse_depth) < self.inside_out:
             return np.inf

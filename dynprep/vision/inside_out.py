@@ -35,14 +35,17 @@ def mirrored(state: BundleState, limits: tuple[float, float]) -> BundleState:
     """The scene whose flow is that of ``state`` to first order, and whose near is its far.
 
     The flow of a point of inverse depth z is (turn) + z (move), which is (turn + c move) + (c - z) (-move) for any c:
-    here c is twice the median of z, which so stays the median. limits: between which inverse depths are then kept.
+    here c is twice the median of z, which so stays the median. The world is the first camera. limits: between which
+    inverse depths are then kept.
     """
     c = 2 * float(np.median(state.inverse_depth))
-    t = state.translation
+    # seen from the first camera, so that the turns are small wherever a later window of a long clip lies
+    rotation = state.rotation @ state.rotation[0].T
+    t = state.translation - rotation @ state.translation[0]
     # the turn by which what lies straight ahead moves as c times the translation would move it
     turn = Rotation.from_rotvec(np.stack([-c * t[:, 1], c * t[:, 0], np.zeros(len(t))], 1))
-    rotation = turn.as_matrix() @ state.rotation
-    centre = np.einsum("tji,tj->ti", state.rotation, t)  # the mirrored one: minus the camera's
+    centre = np.einsum("tji,tj->ti", rotation, t)  # the mirrored one: minus the camera's
+    rotation = turn.as_matrix() @ rotation
     return BundleState(
         state.points,
         rotation,

@@ -43,6 +43,21 @@ def test_the_mirrored_scene_of_a_sideways_move_shows_the_same_through_a_long_len
     assert np.allclose(centres[0], -centres[1])
 
 
+def test_where_the_world_lies_does_not_count_for_the_mirrored_scene() -> None:
+    """A later window of a long clip lies far from the first camera, and looks elsewhere."""
+    rng = np.random.default_rng(0)
+    rotation = Rotation.from_rotvec(rng.normal(0, 0.01, (4, 3))).as_matrix()
+    translation, inverse_depth = (
+        rng.normal(0, 0.02, (4, 3)),
+        rng.uniform(0.7, 1.3, (4, len(POINTS))),
+    )
+    here = BundleState(POINTS, rotation, translation, inverse_depth)
+    turn, move = Rotation.from_rotvec([0.3, 1.2, -0.4]).as_matrix(), np.array([7.0, -2.0, 11.0])
+    there = BundleState(POINTS, rotation @ turn, translation + rotation @ move, inverse_depth)
+    one, other = (mirrored(state, (0.02, 50.0)) for state in (here, there))
+    assert np.allclose(seen(one, 1, 3), seen(other, 1, 3))
+
+
 def test_a_scene_above_a_ground_leans_downwards_and_its_mirror_image_does_not() -> None:
     nearer_below = 1 + POINTS[:, 1]
     assert downwards(POINTS, np.stack([nearer_below] * 3)) == pytest.approx(1, abs=0.02)
