@@ -115,7 +115,9 @@ def environment() -> dict[str, Any]:
 
 @lru_cache
 def _packages() -> dict[str, str]:
-    return dict(sorted((d.name, d.version) for d in distributions() if d.name))
+    # a distribution parses its metadata whenever it is asked for its name
+    described = [distribution.metadata for distribution in distributions()]
+    return dict(sorted((m["Name"], m["Version"]) for m in described if m["Name"]))
 
 
 def _hardware() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from dynprep.config.build import Settings, settings
 from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError
 from dynprep.evenly import evenly
+from dynprep.export.claims import Claims
 from dynprep.export.dataset import VERDICT, DatasetWriter
 from dynprep.export.layouts import LayoutWriter
 from dynprep.export.validate import faults
@@ -106,7 +107,7 @@ def plan(run: RunState) -> None:
     """Look at the sources and the store, and decide what is computed; note in the store what the run uses."""
     chosen = run.settings
     link = resolve_link(chosen.dataset.link)
-    run.writer = DatasetWriter(chosen.dataset_dir, chosen.names, link, run.origin())
+    run.writer = DatasetWriter(chosen.dataset_dir, chosen.names, link, run.origin(), _claims(run))
     run.layout_writer = LayoutWriter(chosen.dataset_dir, link, run.origin())
     with plain_errors("store_dir", Path(chosen.run.store_dir)):
         store_dir = Path(chosen.run.store_dir).expanduser()
@@ -134,6 +135,11 @@ def plan(run: RunState) -> None:
     with plain_errors("dataset_dir", chosen.dataset_dir):
         run.need = check_disk(run.plan, chosen.dataset_dir, run.writer.link)
     _begin(run)
+
+
+def _claims(run: RunState) -> Claims | None:
+    sweep, launch = run.job.sweep, run.job.launch
+    return None if sweep is None or launch is None else Claims(sweep, launch, str(run.folder))
 
 
 def _begin(run: RunState) -> None:

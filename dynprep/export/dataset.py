@@ -9,24 +9,18 @@ from dynprep.artefacts import Artefact
 from dynprep.artefacts.tracks import PairTracks, TrackForm
 from dynprep.errors import UserError
 from dynprep.export import swap
+from dynprep.export.claims import Claims
+from dynprep.export.content import ComposedFile, Content, StoredFile, last_provenance
 from dynprep.export.manifest import Manifest
 from dynprep.export.names import DatasetNames
 from dynprep.export.target import check_target, real
-from dynprep.export.written import (
-    compose_file,
-    is_empty_folder,
-    origin,
-    refuse_changed,
-    shared_damage,
-    show_files,
-)
-from dynprep.foreign import Malformed, read_json
-from dynprep.links import LinkKind, place
+from dynprep.export.written import is_empty_folder, origin, refuse_changed, shared_damage
+from dynprep.links import LinkKind
 from dynprep.packing.kinds import CONTAINERS
 from dynprep.packing.packed import packed_tracks
 from dynprep.pipeline.plan import Plan, ScenePlan
 from dynprep.store import Result
-from dynprep.store.references import PROVENANCE, ProvenanceShape
+from dynprep.store.references import PROVENANCE
 from dynprep.version import __version__
 
 VERDICT = "verdict.json"  # what is not good, of one scene in a dataset, of all in a run's folder
@@ -36,14 +30,15 @@ VERDICT = "verdict.json"  # what is not good, of one scene in a dataset, of all 
 class DatasetWriter:
     """Writes one folder a scene.
 
-    root: receives them; link: how files of the store are shown; run: what the provenance says of this run, its
-    ``folder`` and the ``sweep``, the multirun that it is part of, among it.
+    root: receives them; link: how files of the store are shown; run: what the provenance says of this run; claims:
+    those of the multirun that it is part of.
     """
 
     root: Path
     names: DatasetNames
     link: LinkKind
     run: Mapping[str, Any]
+    claims: Claims | None = None
     _shared_damage: dict[Path, set[str]] = field(default_factory=dict)
 
     def folder(self, scene: ScenePlan) -> Path:
@@ -52,20 +47,14 @@ class DatasetWriter:
 
     def check(self, plan: Plan) -> None:
         """Raise UserError, before any work, if a scene's folder cannot be written, holds files of somebody else's
-        where the dataset's would lie, or was filled by another job of this sweep."""
+        where the dataset's would lie, or is another job's of this multirun."""
         check_target(self.root, plan.store.root)
         self._check_packing(plan)
         for scene in plan.scenes:
             folder = self.folder(scene)
-            last = _provenance(folder)
-            if last is not None and self.run["sweep"] is not None:
-                same_sweep = last["run"]["sweep"] == self.run["sweep"]
-                if same_sweep and last["run"]["folder"] != self.run["folder"]:
-                    raise UserError(
-                        f"{folder}: another job of this sweep wrote it; leave dataset_dir out, so that "
-                        "each job has its own, or add a part: dataset_dir='OUT/${hydra:job.num}'"
-                    )
             with plan.store.folder_lock(folder).hold():
+                if self.claims is not None:
+                    self.claims.take(folder)
                 swap.recover(folder)
                 manifest = Manifest.of(folder)
                 changed = manifest.changed()
@@ -89,8 +78,9 @@ class DatasetWriter:
 
         The caller holds the folder's lock.
 
-        Folders of a former run stay where they go back to the same results as this run's; others are removed. Nothing
-        else is. Raises UserError where a result is not complete any more.
+        A folder that holds just that stays as it is. Else folders of a former run stay where they go back to the same
+        results as this run's; others are removed. Nothing else is. Raises UserError where a result is not complete any
+        more.
         """
         folder = self.folder(scene)
         for name in plan.exported():
@@ -102,32 +92,42 @@ class DatasetWriter:
                 )
         swap.recover(folder)
         before = Manifest.of(folder)
+        changed = before.changed()
+        self._refuse_foreign(before, plan, changed)
+        content = self._content(plan, scene, before, verdict)
+        if not changed and content.is_shown_by(before):
+            return folder
+        content.write(before, swap.begin(folder))
+        # once more: laying out a long clip takes a while, in which a user may have changed something
         self._refuse_foreign(before, plan, before.changed())
+        swap.replace(folder)
+        return folder
+
+    def _content(
+        self, plan: Plan, scene: ScenePlan, before: Manifest, verdict: Mapping[str, Any]
+    ) -> Content:
+        """What a scene's folder is to hold, instead of what it held ``before``."""
         results = scene.read()
-        artefacts = [results[Artefact.registry[name]] for name in plan.exported()]
-        new = swap.begin(folder)
-        manifest = Manifest(new)
+        stored: dict[str, StoredFile] = {}
+        composed: dict[str, ComposedFile] = {}
         origins: dict[str, Any] = {}
-        for artefact in artefacts:
+        for artefact in (results[Artefact.registry[name]] for name in plan.exported()):
             result, linked = self._shown(plan, scene, artefact)
-            shown = show_files(result, new, linked, self.link, artefact.name)
-            manifest.files.update(zip(linked.values(), shown, strict=True))
+            for name, path in linked.items():
+                stored[path] = StoredFile(result, name, artefact.name)
             for path, value in self.names.composed(artefact).items():
-                compose_file(manifest, path, value, artefact.name)
+                composed[path] = ComposedFile.of(value, artefact.name)
             for inner in self.names.folders(artefact):
                 origins[inner] = origin(scene.results[artefact.name])
                 if self._is_packed(artefact):
                     origins[inner]["pack"] = self.names.pack
+        composed[VERDICT] = ComposedFile.of(verdict, None)
         made_of = {name: _closure(plan, scene, name) for name in plan.exported()}
-        carried = self._carried(before, made_of)
-        last = _provenance(folder)
+        stages = self._carried(before, made_of)
+        carried = {path: file for path, file in before.files.items() if file.stage in stages}
+        last = last_provenance(before.folder)
         if last is not None:
-            for path, written in before.files.items():
-                if written.stage in carried:
-                    _carry(folder / path, new / path, self.link)
-                    manifest.files[path] = written
-            stages = {inner: str(entry["stage"]) for inner, entry in last["folders"].items()}
-            origins |= {k: v for k, v in last["folders"].items() if stages[k] in carried}
+            origins |= {k: v for k, v in last["folders"].items() if str(v["stage"]) in stages}
         provenance = {
             "dynprep": __version__,
             "scene": scene.name,
@@ -139,15 +139,9 @@ class DatasetWriter:
             "verdict": {
                 k: len(v) if k == "findings" else v for k, v in verdict.items() if k != "measures"
             },
-            "made_of": {**carried, **made_of},
+            "made_of": {**stages, **made_of},
         }
-        compose_file(manifest, VERDICT, verdict, None)
-        compose_file(manifest, PROVENANCE, provenance, None)
-        manifest.save()
-        # once more: laying out a long clip takes a while, in which a user may have changed something
-        self._refuse_foreign(before, plan, before.changed())
-        swap.replace(folder)
-        return folder
+        return Content(self.link, provenance, stored, composed, carried)
 
     def _is_packed(self, artefact: Artefact) -> bool:
         return self.names.pack is not None and isinstance(artefact, PairTracks)
@@ -168,7 +162,7 @@ class DatasetWriter:
         self, before: Manifest, made_of: Mapping[str, Mapping[str, str]]
     ) -> dict[str, Mapping[str, str]]:
         """Stages of the folder as it is, with what they were made of, that fit to what is written now."""
-        last = _provenance(before.folder)
+        last = last_provenance(before.folder)
         if last is None or last["layout"] != self.names.names:
             return {}
         keys = {stage: key for closure in made_of.values() for stage, key in closure.items()}
@@ -208,21 +202,6 @@ class DatasetWriter:
             )
         shared = self._shared_damage.get(before.folder, set())
         refuse_changed(before.folder, [name for name in changed if name not in shared])
-
-
-def _provenance(folder: Path) -> ProvenanceShape | None:
-    """What the last run wrote there; None where none did."""
-    try:
-        provenance: ProvenanceShape = read_json(folder / PROVENANCE, ProvenanceShape)
-    except (OSError, Malformed):
-        return None
-    return provenance
-
-
-def _carry(source: Path, target: Path, link: LinkKind) -> None:
-    """Take a file along from the folder that is about to be replaced."""
-    own = not source.is_symlink() and source.stat().st_nlink == 1
-    place(source, target, "hard" if own else link)
 
 
 def _closure(plan: Plan, scene: ScenePlan, name: str) -> dict[str, str]:

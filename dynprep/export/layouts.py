@@ -1,25 +1,17 @@
 """Folders for trainers, one a layout and scene, written beside the old one from the store and put in its place."""
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dynprep.artefacts.base import SceneResults
-from dynprep.cores import cores
 from dynprep.errors import UserError
 from dynprep.export import swap
-from dynprep.export.manifest import Manifest, WrittenFile
+from dynprep.export.content import Content, StoredFile
+from dynprep.export.manifest import Manifest
 from dynprep.export.target import check_target, real
-from dynprep.export.written import (
-    compose_file,
-    is_empty_folder,
-    origin,
-    refuse_changed,
-    shared_damage,
-    show_file,
-)
+from dynprep.export.written import is_empty_folder, origin, refuse_changed, shared_damage
 from dynprep.links import LinkKind
 from dynprep.stages.layout import LayoutStage, Shown
 from dynprep.store import Store
@@ -72,7 +64,8 @@ class LayoutWriter:
     def write(self, layout: LayoutStage, scene: SceneResults) -> tuple[Path, str | None]:
         """Make the folder show a scene's results as the layout has them; returns it, and what a user should know.
 
-        The caller holds the folder's lock. What a trainer or somebody else put there stays.
+        The caller holds the folder's lock. What a trainer or somebody else put there stays, and a folder that holds
+        just that stays as it is.
         """
         folder = self.folder(layout, scene.name)
         if scene.results[layout.name].seal() is None:
@@ -82,21 +75,27 @@ class LayoutWriter:
             )
         swap.recover(folder)
         before = Manifest.of(folder)
-        self._refuse_changed(folder, before.changed())
+        changed = before.changed()
+        self._refuse_changed(folder, changed)
         files = list(layout.files(scene))
         strange = [name for name in before.foreign() if not is_empty_folder(folder / name)]
         _refuse_in_the_way(folder, strange, files)
-        new = swap.begin(folder)
-        manifest = Manifest(new)
+        content = self._content(layout, scene, files)
+        if not changed and content.is_shown_by(before):
+            return folder, None
+        written = content.write(before, swap.begin(folder))
+        # once more: laying out a long clip takes a while
+        self._refuse_changed(folder, before.changed())
+        swap.replace(folder)
+        is_changed = _shown(before) != _shown(written)
+        if strange and is_changed and before.files:
+            return folder, (
+                f"{folder}: {len(strange)} files that dynprep did not write stay, e.g. {strange[0]}; remove them if a "
+                "trainer made them of the files that were there before"
+            )
+        return folder, None
 
-        def show(file: Shown) -> WrittenFile:
-            result = scene.results[file.artefact.name]
-            return show_file(result, new, file.file, file.path, self.link)
-
-        with ThreadPoolExecutor(cores()) as pool:
-            paths = (file.path for file in files)
-            manifest.files.update(zip(paths, pool.map(show, files), strict=True))
-        is_changed = _content(before) != _content(manifest)
+    def _content(self, layout: LayoutStage, scene: SceneResults, files: Sequence[Shown]) -> Content:
         used = [*layout.reads(), layout.makes]
         provenance = {
             "dynprep": __version__,
@@ -107,24 +106,18 @@ class LayoutWriter:
             "folders": {artefact.name: origin(scene.results[artefact.name]) for artefact in used},
             "made_of": {layout.name: {a.name: scene.results[a.name].key for a in used}},
         }
-        compose_file(manifest, PROVENANCE, provenance, None)
-        manifest.save()
-        # once more: laying out a long clip takes a while
-        self._refuse_changed(folder, before.changed())
-        swap.replace(folder)
-        if strange and is_changed and before.files:
-            return folder, (
-                f"{folder}: {len(strange)} files that dynprep did not write stay, e.g. {strange[0]}; remove them if a "
-                "trainer made them of the files that were there before"
-            )
-        return folder, None
+        results = scene.results
+        stored = {
+            f.path: StoredFile(results[f.artefact.name], f.file, f.artefact.name) for f in files
+        }
+        return Content(self.link, provenance, stored)
 
     def _refuse_changed(self, folder: Path, changed: Sequence[str]) -> None:
         shared = self._shared_damage.get(folder, set())
         refuse_changed(folder, [name for name in changed if name not in shared])
 
 
-def _content(manifest: Manifest) -> dict[str, str]:
+def _shown(manifest: Manifest) -> dict[str, str]:
     return {path: file.sha256 for path, file in manifest.files.items() if file.stage is not None}
 
 

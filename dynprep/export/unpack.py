@@ -13,8 +13,9 @@ from dynprep.cores import cores
 from dynprep.dataset import DatasetScene
 from dynprep.errors import UserError
 from dynprep.export import swap
+from dynprep.export.content import ComposedFile
 from dynprep.export.manifest import MANIFEST, Manifest, WrittenFile
-from dynprep.export.written import compose_file, is_empty_folder
+from dynprep.export.written import is_empty_folder
 from dynprep.files import sha256, write_bytes
 from dynprep.foreign import read_json
 from dynprep.links import READ_ONLY, place
@@ -36,7 +37,8 @@ def unpack_scene(scene: DatasetScene, target: Path) -> int:
         manifest = Manifest(new)
         _copy_others(scene, manifest)
         count = _write_pairs(scene, manifest)
-        compose_file(manifest, PROVENANCE, _provenance(scene), None)
+        provenance = ComposedFile.of(_provenance(scene), None)
+        manifest.files[PROVENANCE] = provenance.write(new / PROVENANCE)
         manifest.save()
     except BaseException:
         swap.recover(target)

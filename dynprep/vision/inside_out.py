@@ -9,7 +9,6 @@ Shapes: T frames, N points of the grid.
 
 import numpy as np
 from scipy.spatial.transform import Rotation
-from scipy.stats import rankdata
 
 from dynprep.arrays import Float64Array, check_shapes
 from dynprep.vision.bundle import BundleState
@@ -55,5 +54,7 @@ def mirrored(state: BundleState, limits: tuple[float, float]) -> BundleState:
 
 
 def _centred_ranks(values: Float64Array) -> Float64Array:
+    from scipy.stats import rankdata  # imports for a good part of a second
+
     ranks: Float64Array = rankdata(values)
     return ranks - ranks.mean()

@@ -181,7 +181,7 @@ def test_scale_below_zero_is_refused_and_recorded(run_here: RunHere, tmp_path: P
 def test_a_crash_while_laying_out_does_not_lock_the_folder(
     run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dynprep.export import written
+    from dynprep.export import content
 
     scene = run_here(*SMALL) / "dataset" / "demo"
     before = tree(scene)
@@ -195,7 +195,7 @@ def test_a_crash_while_laying_out_does_not_lock_the_folder(
         place(source, target, kind)
 
     with monkeypatch.context() as patch:
-        patch.setattr(written, "place", crash)
+        patch.setattr(content, "place", crash)
         with pytest.raises(KeyboardInterrupt):
             run_here(*SMALL, "depth.sigma=20.0")
     assert tree(scene) == before  # the old one, whole

@@ -197,7 +197,7 @@ def test_jobs_of_a_sweep_do_not_overwrite_each_other(run_cli: Cli, tmp_path: Pat
         "hydra.sweep.dir=sweep", "dataset_dir=OUT",
     )  # fmt: skip
     assert done.returncode != 0
-    assert "another job of this sweep wrote it" in done.stderr.splitlines()[-1]
+    assert "another job of this sweep writes it" in done.stderr.splitlines()[-1]
     assert (tmp_path / "OUT" / "demo" / "masks" / "00007.png").is_file()
 
 

@@ -337,7 +337,7 @@ def test_what_still_fits_stays(run_here: RunHere) -> None:
 def test_an_edit_while_the_dataset_is_laid_out_is_not_lost(
     run_here: RunHere, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dynprep.export import written
+    from dynprep.export import content
 
     scene = run_here(*SMALL, "dataset.link=copy") / "dataset" / "demo"
     victim = scene / "masks" / "00000.png"
@@ -349,7 +349,7 @@ def test_an_edit_while_the_dataset_is_laid_out_is_not_lost(
             victim.write_bytes(b"edited by hand")
 
     with monkeypatch.context() as patch:
-        patch.setattr(written, "place", edit)
+        patch.setattr(content, "place", edit)
         with pytest.raises(UserError, match=r"were changed .* masks/00000\.png"):
             run_here(*SMALL, "dataset.link=copy", "masks=none")
     assert victim.read_bytes() == b"edited by hand"
