@@ -59,17 +59,19 @@ def moved_depth(
     """
     height, width = depth.shape
     fx, fy, cx, cy = intrinsics
-    y, x = np.nonzero(used & (depth > 0))
-    z = depth[y, x].astype(np.float64)
-    points = np.stack([(x - cx) / fx * z, (y - cy) / fy * z, z], -1)
-    moved_points = points @ motion[:3, :3].T + motion[:3, 3]
-    ahead = moved_points[:, 2] > 0
-    moved_points = moved_points[ahead]
-    column = np.rint(moved_points[:, 0] / moved_points[:, 2] * fx + cx)
-    row = np.rint(moved_points[:, 1] / moved_points[:, 2] * fy + cy)
-    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    place = (row[inside] * width + column[inside]).astype(np.int64)
+    z = np.where(used, depth, 0).astype(np.float64)
+    across, down = (np.arange(width) - cx) / fx, (np.arange(height)[:, None] - cy) / fy
+    # of every pixel: its ray as the other camera sees it, times its depth, and the way between the cameras
+    moved_x, moved_y, moved_z = (
+        (across * a + (down * b + c)) * z + t for a, b, c, t in motion[:3].tolist()
+    )
+    arrives = (z > 0) & (moved_z > 0)
+    with np.errstate(divide="ignore", invalid="ignore"):  # of pixels that do not arrive
+        column = np.rint(moved_x / moved_z * fx + cx)
+        row = np.rint(moved_y / moved_z * fy + cy)
+    arrives &= (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    place = (row[arrives] * width + column[arrives]).astype(np.int64)
     moved = np.full(height * width, np.inf)
-    np.minimum.at(moved, place, moved_points[inside, 2])
+    np.minimum.at(moved, place, moved_z[arrives])
     moved[np.isinf(moved)] = 0
     return moved.reshape(height, width).astype(np.float32)
