@@ -8,7 +8,7 @@ from dynprep.errors import UserError
 from dynprep.files import write_json
 from dynprep.foreign import Malformed, read_json
 
-_CLAIMS = ".dynprep-claims"  # folder in the multirun's: a file a dataset folder
+_CLAIMS = ".dynprep-claims"  # in the multirun's folder: one file for each dataset folder
 
 
 @dataclass(frozen=True)

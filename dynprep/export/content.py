@@ -68,12 +68,12 @@ class Content:
     carried: dict[str, WrittenFile] = field(default_factory=dict)
 
     def is_shown_by(self, before: Manifest) -> bool:
-        """Whether a folder, of which no file was changed, holds just that, whichever run laid it out."""
+        """Whether a folder, of which no file was changed, has these files and no others, whichever run laid it out."""
         last = last_provenance(before.folder)
         if last is None:
             return False
-        who = {name: last["run"].get(name) for name in RunShape.__annotations__}
-        provenance = {**self.provenance, "run": {**self.provenance["run"], **who}}
+        laid_out_by = {name: last["run"].get(name) for name in RunShape.__annotations__}
+        provenance = {**self.provenance, "run": {**self.provenance["run"], **laid_out_by}}
         wanted = {path: self._shown(file) for path, file in self.stored.items()}
         wanted |= {path: file.fact() for path, file in self.composed.items()}
         wanted |= {**self.carried, PROVENANCE: ComposedFile.of(provenance, None).fact()}

@@ -78,9 +78,9 @@ class DatasetWriter:
 
         The caller holds the folder's lock.
 
-        A folder that holds just that stays as it is. Else folders of a former run stay where they go back to the same
-        results as this run's; others are removed. Nothing else is. Raises UserError where a result is not complete any
-        more.
+        A folder that shows them already is left as it is. Else folders of a former run stay where they go back to the
+        same results as this run's; others are removed. Nothing else is. Raises UserError where a result is not complete
+        any more.
         """
         folder = self.folder(scene)
         for name in plan.exported():

@@ -64,8 +64,8 @@ class LayoutWriter:
     def write(self, layout: LayoutStage, scene: SceneResults) -> tuple[Path, str | None]:
         """Make the folder show a scene's results as the layout has them; returns it, and what a user should know.
 
-        The caller holds the folder's lock. What a trainer or somebody else put there stays, and a folder that holds
-        just that stays as it is.
+        The caller holds the folder's lock. What a trainer or somebody else put there stays. A folder that shows the
+        results already is left as it is.
         """
         folder = self.folder(layout, scene.name)
         if scene.results[layout.name].seal() is None:

@@ -63,9 +63,9 @@ def test_copies_that_are_there_already_move_along(run_here: RunHere, tmp_path: P
     run_here(*SMALL, "dataset.link=copy", "alignment=median")
     after = states(scene)
     aligned = [name for name in after if name.startswith("aligned_")]
-    kept = [n for n in after if n.startswith(("images/", "masks/", "alltracker/"))]
-    kept.remove("masks/00002.png")
-    assert kept and all(after[name][0] == before[name][0] for name in kept)
+    unchanged = [n for n in after if n.startswith(("images/", "masks/", "alltracker/"))]
+    unchanged.remove("masks/00002.png")
+    assert unchanged and all(after[name][0] == before[name][0] for name in unchanged)
     assert aligned and all(after[name][0] != before[name][0] for name in aligned)
     assert not os.path.samefile(elsewhere, scene / "masks" / "00002.png")
     assert {p.stat().st_nlink for p in scene.rglob("*") if p.is_file()} == {1}
